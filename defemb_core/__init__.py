@@ -1,0 +1,1 @@
+"""defemb: see and repair the token embeddings of pretrained language models."""
