@@ -1,0 +1,88 @@
+"""Where defemb keeps what it can make again, and how a file gets there whole or not at all."""
+
+import hashlib
+import logging
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+import polars as pl
+
+logger = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """Folder for downloads and parsed dictionaries; all of it may be deleted at any time.
+
+    Returns:
+        The folder that the environment variable DEFEMB_CACHE names, else the operating system's place for a user's
+        caches. It need not exist yet.
+    """
+    named = os.environ.get("DEFEMB_CACHE")
+    return Path(named).expanduser().absolute() if named else platformdirs.user_cache_path("defemb", appauthor=False)
+
+
+def temporary_neighbour(path: Path) -> Path:
+    """A fresh hidden name beside `path` (same folder, hence same file system) that no other process uses."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file and put it in the place of `path` once it is complete and on disk.
+
+    Readers see the old content or the new one, never a part; of several writers the last one wins.
+
+    Args:
+        path: The file to make or replace; its folder is made when missing.
+        write: Writes the whole content to the path that it is given.
+
+    Raises:
+        OSError: The folder or file cannot be written. Whatever `write` raises comes through as well; either way the
+            temporary file is gone and `path` is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_neighbour(path)
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def cached_frame(path: Path, build: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+    """The frame stored at `path` as Parquet, else the one that `build` makes, stored for the next time.
+
+    A file beside it holds the Parquet file's SHA-256, so a truncated or altered cache is noticed and built again.
+    A cache that cannot be written costs the next caller time, nothing else: it is logged, not raised.
+
+    Args:
+        path: The Parquet file. Its name must change with whatever the frame is made from.
+        build: Makes the frame; what it raises comes through, and nothing is stored then.
+    """
+    checksum = path.with_name(path.name + ".sha256")
+    try:
+        if checksum.read_text("ascii") == _sha256(path):
+            return pl.read_parquet(path)
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError):
+        pass  # absent, half there, or written by a polars whose Parquet this one cannot read
+    frame = build()
+    try:
+        write_atomically(path, lambda temporary: frame.write_parquet(temporary))
+        digest = _sha256(path)
+        write_atomically(checksum, lambda temporary: _write_text(temporary, digest))
+    except OSError as error:
+        logger.warning("cannot keep %s for the next time: %s", path, error)
+    return frame
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, "ascii")

