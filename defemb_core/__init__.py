@@ -1,1 +1,63 @@
-"""defemb: see and repair the token embeddings of pretrained language models."""
+"""defemb: see and repair the token embeddings of pretrained language models (PLMs).
+
+A table of contents, in the order of the flow:
+
+    PLM -> vocabulary -> definitions -> reconstruction -> comparison -> export
+
+Names load on first use, so that `import defemb_core` takes no time.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from defemb_core.comparison import Comparison as Comparison
+    from defemb_core.comparison import analyse as analyse
+    from defemb_core.comparison import open_comparison as open_comparison
+    from defemb_core.comparison import token_changes as token_changes
+    from defemb_core.definitions import coverage as coverage
+    from defemb_core.definitions import match_definitions as match_definitions
+    from defemb_core.dictionaries import load_dictionary as load_dictionary
+    from defemb_core.errors import DefembError as DefembError
+    from defemb_core.export import export as export
+    from defemb_core.frequency import plm_vocabulary as plm_vocabulary
+    from defemb_core.isotropy import measure_isotropy as measure_isotropy
+    from defemb_core.neighbours import nearest_neighbours as nearest_neighbours
+    from defemb_core.plm import load_plm as load_plm
+    from defemb_core.projection import project_pca as project_pca
+    from defemb_core.projection import project_umap as project_umap
+    from defemb_core.reconstruction import Settings as Settings
+    from defemb_core.reconstruction import load_reconstruction as load_reconstruction
+    from defemb_core.reconstruction import reconstruct as reconstruct
+    from defemb_core.reconstruction import save_reconstruction as save_reconstruction
+    from defemb_core.spectrum import singular_values as singular_values
+
+_MODULES = {
+    "load_plm": "plm",
+    "plm_vocabulary": "frequency",
+    "load_dictionary": "dictionaries",
+    "match_definitions": "definitions",
+    "coverage": "definitions",
+    "Settings": "reconstruction",
+    "reconstruct": "reconstruction",
+    "save_reconstruction": "reconstruction",
+    "load_reconstruction": "reconstruction",
+    "measure_isotropy": "isotropy",
+    "singular_values": "spectrum",
+    "nearest_neighbours": "neighbours",
+    "project_pca": "projection",
+    "project_umap": "projection",
+    "Comparison": "comparison",
+    "open_comparison": "comparison",
+    "token_changes": "comparison",
+    "analyse": "comparison",
+    "export": "export",
+    "DefembError": "errors",
+}
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'defemb_core' has no attribute {name!r}")
+    return getattr(import_module(f"defemb_core.{_MODULES[name]}"), name)

@@ -1,7 +1,7 @@
 """The map from definition features to embedding rows: closed-form ridge regression, cross-fitted.
 
 scikit-learn's RidgeCV finds one strength for one data set by a singular value decomposition of all samples. Here one
-Gram matrix, split by fold, serves every fold and every strength at once, which is what makes a rebuilt table in seconds.
+Gram matrix, split by fold, serves every fold and every strength at once: a rebuilt table in seconds.
 """
 
 from __future__ import annotations

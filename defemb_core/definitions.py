@@ -41,20 +41,18 @@ def match_definitions(vocabulary: pl.DataFrame, dictionary: Dictionary, max_sens
     if max_senses < 1:
         raise SettingsError(f"max_senses must be 1 or more, is {max_senses}")
     words = vocabulary.filter(pl.col("kind") == "word").select("token_id", "text", folded=_folded("text"))
-    senses = dictionary.definitions.with_row_index("definition").select(
-        "definition", "word", "sense", folded=_folded("word")
-    )
+    senses = dictionary.definitions.with_row_index("line").select("line", "word", "sense", folded=_folded("word"))
     keeps_case = vocabulary.filter(pl.col("kind") == "word")["case"].is_in(["title", "upper", "mixed"]).any()
     found = words.join(senses, on="folded").with_columns(exact=pl.col("text") == pl.col("word"))
     if keeps_case:
         found = found.filter(pl.col("exact") | ~pl.col("exact").any().over("token_id"))
-    found = found.sort("token_id", "sense", "definition").with_columns(
+    found = found.sort("token_id", "sense", "line").with_columns(
         rank=pl.int_range(pl.len()).over("token_id")  # 0, 1, ... among the senses that were found
     )
     found = found.filter(pl.col("rank") < max_senses).with_columns(raw=1.0 / (1.0 + pl.col("rank")).sqrt())
     return found.select(
         "token_id",
-        "definition",
+        definition="line",
         weight=(pl.col("raw") / pl.col("raw").sum().over("token_id")).cast(pl.Float32),
         how=pl.when("exact").then(pl.lit("exact")).otherwise(pl.lit("case-folded")).cast(HOW),
     )

@@ -137,13 +137,13 @@ def _mask_positions(plm: PLM, ids: list[list[int]]) -> np.ndarray:
         raise PLMError(f"the tokenizer of {plm.name!r} has no mask token; method 'instant' works without one")
     mask_id = plm.tokenizer.token_to_id(plm.mask_token)
     try:
-        return np.array([row.index(mask_id) for row in ids], dtype=np.int64)
+        return np.array([row.index(mask_id) for row in ids if mask_id is not None], dtype=np.int64)
     except ValueError:
         raise PLMError(f"a prompt lacks the mask token {plm.mask_token!r} of {plm.name!r}") from None
 
 
 def _pad(ids: list[list[int]], width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return ids (b, width) and attention (b, width), padded at the end; padding's id is 0, which nothing attends to."""
+    """Return ids (b, width) and attention (b, width), padded at the end with id 0, which nothing attends to."""
     padded, attention = (np.zeros((len(ids), width), dtype=np.int64) for _ in range(2))
     for row, sequence in enumerate(ids):
         padded[row, : len(sequence)] = sequence

@@ -3,11 +3,15 @@
 import math
 import string
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from defemb_core.errors import SettingsError
+from defemb_core.vocabulary import read_vocabulary, tokenizer_kind
+
+if TYPE_CHECKING:
+    from defemb_core.plm import PLM
 
 Source = Literal["vocabulary", "wordfreq"]
 
@@ -114,6 +118,21 @@ def default_source(kind: str) -> Source:
     if kind not in _DEFAULT_SOURCES:
         raise SettingsError(f"unknown tokenizer kind {kind!r}; choose one of {', '.join(_DEFAULT_SOURCES)}")
     return _DEFAULT_SOURCES[kind]
+
+
+def plm_vocabulary(
+    plm: "PLM", source: Source | None = None, groups: Groups | None = None, language: str = "en"
+) -> pl.DataFrame:
+    """Return the whole vocabulary frame of a PLM: what each row stands for and how frequent it is.
+
+    Args:
+        plm: gives the tokenizer, the number of rows and the special ids.
+        source: as in add_frequency; None takes the one that suits the tokenizer.
+        groups: as in add_frequency.
+        language: as in add_frequency.
+    """
+    frame = read_vocabulary(plm.tokenizer, plm.rows, plm.special_ids)
+    return add_frequency(frame, source or default_source(tokenizer_kind(plm.tokenizer)), groups, language)
 
 
 def _group(groups: Groups, taking_part: int) -> pl.Expr:

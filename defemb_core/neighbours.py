@@ -226,7 +226,8 @@ def _prepared(points: np.ndarray, metric: str, k: int, candidates: np.ndarray | 
     columns = np.full(count, -1, dtype=np.int64)
     columns[chosen] = np.arange(chosen.size)
     table = points if chosen.size == count else points[chosen]
-    squares = np.vecdot(table, table)
+    with np.errstate(over="ignore"):  # reported below
+        squares = np.vecdot(table, table)
     offset = None if metric == "cosine" else squares / -2
     if not np.isfinite(squares).all():
         raise SettingsError("rows are too large for float32 distances; divide the table by a constant first")

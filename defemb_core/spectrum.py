@@ -31,10 +31,12 @@ def checked_matrix(matrix: np.ndarray, name: str = "matrix") -> np.ndarray:
         raise SettingsError(f"{name} has {array.ndim} dimensions, not 2; pass an array of rows x columns")
     if array.shape[0] < 2 or array.shape[1] < 1:
         raise SettingsError(f"{name} is {array.shape[0]} x {array.shape[1]}; pass at least two rows and one column")
-    with np.errstate(over="ignore"):  # a float64 value past float32's range becomes infinity and is reported below
+    # A float64 value past float32's range becomes infinity. One pass without a mask finds it, and any other: float32
+    # values cannot overflow a float64 sum, NaN and infinity cannot leave it.
+    with np.errstate(over="ignore", invalid="ignore"):
         array = np.ascontiguousarray(array, dtype=np.float32)
-    # One pass without a mask: float32 values cannot overflow a float64 sum, NaN and infinity cannot leave it.
-    if not np.isfinite(array.sum(dtype=np.float64)):
+        total = array.sum(dtype=np.float64)
+    if not np.isfinite(total):
         row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
         raise SettingsError(f"{name} has NaN or infinity in row {row}; leave such rows out or load the table again")
     return array

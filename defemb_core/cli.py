@@ -1,0 +1,235 @@
+"""The command line: the same work as the app's, for machines without a screen.
+
+Exit codes: 0 done, 2 a user's mistake (one sentence on stderr), 130 stopped by the user.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from defemb_core.errors import DefembError
+from defemb_core.runs import Cancelled, Reporter, list_runs, read_status, run_path, working_in
+
+if TYPE_CHECKING:
+    from defemb_core.comparison import Comparison
+
+# What Settings takes from the command line, with its flag's help.
+DEFAULT_PLM, DEFAULT_DICTIONARY = "bundled", "wordnet"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except (KeyboardInterrupt, Cancelled):
+        sys.stderr.write("stopped\n")
+        return 130
+    except DefembError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 2
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        sys.stderr.close()
+    return 0
+
+
+def reconstruct_arguments(out: Path, plm: str, dictionary: str, settings: Any, frequency: str | None) -> list[str]:
+    """Return the command line that makes a run with these settings: what the app starts in the background."""
+    arguments = ["reconstruct", "--plm", plm, "--dictionary", dictionary, "--out", str(out), "--analyse"]
+    for name in ("method", "alpha", "blend", "max_senses", "folds", "seed"):
+        arguments += [f"--{name.replace('_', '-')}", str(getattr(settings, name))]
+    arguments += ["--match-norms"] if settings.match_norms else []
+    arguments += [] if settings.relations else ["--no-relations"]
+    return arguments + (["--frequency", frequency] if frequency else [])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m defemb_core",
+        description="See and repair the token embeddings of pretrained language models.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_reconstruct(commands)
+    for name, does, command in (
+        ("compare", "print isotropy, spectrum and the low-frequency tokens that changed most", _compare),
+        ("analyse", "find both tables' neighbours and UMAP maps, for the app to show", _analyse),
+    ):
+        sub = commands.add_parser(name, help=does, description=does)
+        sub.add_argument("run", metavar="RUN", help="a run's directory, or its name in the runs folder")
+        sub.set_defaults(command=command)
+    listing = commands.add_parser("runs", help="list the runs", description="list the runs, newest first")
+    listing.set_defaults(command=_runs)
+    export = commands.add_parser("export", help="write the rebuilt table or a checkpoint")
+    export.add_argument("run", metavar="RUN", help="a run's directory, or its name in the runs folder")
+    export.add_argument("--to", required=True, help="checkpoint, safetensors, npy, parquet or word2vec")
+    export.add_argument("--out", required=True, type=Path, help="the file or folder to write")
+    export.add_argument("--force", action="store_true", help="replace an earlier export")
+    export.set_defaults(command=_export)
+    return parser
+
+
+def _add_reconstruct(commands: Any) -> None:
+    sub = commands.add_parser("reconstruct", help="rebuild a PLM's table from definitions")
+    sub.add_argument("--plm", default=DEFAULT_PLM, help="'bundled', a hub name, or a folder (default: %(default)s)")
+    sub.add_argument("--revision", help="the hub's branch, tag or commit")
+    sub.add_argument("--dictionary", default=DEFAULT_DICTIONARY, help="'wordnet' or 'wordnet:FOLDER'")
+    sub.add_argument("--method", default="frozen", help="instant or frozen (default: %(default)s)")
+    sub.add_argument("--alpha", type=float, default=1.0, help="share of the lowest-frequency covered rows to rebuild")
+    sub.add_argument("--blend", type=float, default=1.0, help="share of the rebuilt row in the new one")
+    sub.add_argument("--match-norms", action="store_true", help="scale each rebuilt row to its original's norm")
+    sub.add_argument("--no-relations", action="store_true", help="leave synonyms and other related words out")
+    sub.add_argument("--max-senses", type=int, default=5, help="senses used of each token (default: %(default)s)")
+    sub.add_argument("--folds", type=int, default=5, help="parts of the cross-fitting (default: %(default)s)")
+    sub.add_argument("--seed", type=int, default=0, help="of folds and held-out split (default: %(default)s)")
+    sub.add_argument("--frequency", help="'vocabulary' (row order) or 'wordfreq'; default: what suits the tokenizer")
+    sub.add_argument("--out", type=Path, required=True, help="the run's directory, new")
+    sub.add_argument("--resume", action="store_true", help="finish a run that was interrupted")
+    sub.add_argument("--analyse", action="store_true", help="then find neighbours and UMAP maps for the app")
+    sub.set_defaults(command=_reconstruct)
+
+
+def _reconstruct(options: argparse.Namespace) -> None:
+    from defemb_core.dictionaries import load_dictionary
+    from defemb_core.frequency import plm_vocabulary
+    from defemb_core.plm import load_plm
+    from defemb_core.reconstruction import STAGE_SHARES, Settings, reconstruct, save_reconstruction
+
+    settings = Settings(
+        method=options.method,
+        alpha=options.alpha,
+        blend=options.blend,
+        match_norms=options.match_norms,
+        relations=not options.no_relations,
+        max_senses=options.max_senses,
+        folds=options.folds,
+        seed=options.seed,
+    )
+    with working_in(options.out, STAGE_SHARES[settings.method], options.resume) as reporter:
+        plm = load_plm(options.plm, options.revision)
+        vocabulary = plm_vocabulary(plm, options.frequency)
+        dictionary = load_dictionary(options.dictionary)
+        with _Bar(reporter) as progress:
+            made = reconstruct(plm, vocabulary, dictionary, settings, progress)
+        save_reconstruction(made, options.out)
+    held, covered = made.evidence["held_out"], made.evidence["coverage"]
+    _say(
+        f"rebuilt {covered['rebuilt']:,} of {covered['rows']:,} rows, {covered['without_definition']:,} have no "
+        f"definition; held-out MRR {held['mrr']:.3f} over {held['tokens']:,} tokens; {options.out}"
+    )
+    if options.analyse:
+        options.run = str(options.out)
+        _analyse(options)
+
+
+def _analyse(options: argparse.Namespace) -> None:
+    from defemb_core.comparison import ANALYSIS_SHARES, analyse, open_comparison
+
+    folder = _run(options.run)
+    comparison = open_comparison(folder)
+    job = folder / "analysis"
+    # Maps are found again from disk in no time, so a complete analysis is simply looked up again.
+    if (job / "status.json").exists() and read_status(job).state == "complete":
+        (job / "status.json").unlink()
+    with working_in(job, ANALYSIS_SHARES, resume=True) as reporter, _Bar(reporter) as progress:
+        analyse(comparison, progress=progress)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from defemb_core.comparison import open_comparison
+    from defemb_core.spectrum import singular_values
+
+    comparison = open_comparison(_run(options.run))
+    evidence = comparison.reconstruction.evidence["isotropy"]
+    _say("isotropy I(W), both signs, 1 is isotropic (mean cosine in brackets)")
+    for group in evidence["original"]:
+        before, after = (evidence[table].get(group) for table in ("original", "rebuilt"))
+        _say(
+            f"  {group:<10} original {before['i_w']:.3f} ({before['mean_cosine']:+.3f})   "
+            f"rebuilt {after['i_w']:.3f} ({after['mean_cosine']:+.3f})"
+        )
+    _say("spectrum of the uncentred table")
+    for name, table in (("original", comparison.original), ("rebuilt", comparison.rebuilt)):
+        spectrum = singular_values(table)
+        _say(
+            f"  {name:<10} largest {spectrum.values[0]:.2f}, smallest {spectrum.values[-1]:.3f}, effective rank "
+            f"{spectrum.effective_rank:.1f} of {len(spectrum.values)}"
+        )
+    _say("low-frequency tokens whose ten nearest neighbours changed most (full space)")
+    for line in _largest_turnover(comparison):
+        _say(f"  {line}")
+
+
+def _largest_turnover(comparison: Comparison, count: int = 10) -> list[str]:
+    """Return a line for each of the rare rebuilt tokens whose neighbourhood changed most."""
+    import polars as pl
+
+    from defemb_core.comparison import neighbours_of_both, token_changes
+    from defemb_core.vocabulary import plain
+
+    neighbours = neighbours_of_both(comparison)
+    changes = token_changes(comparison, neighbours).filter((pl.col("group") == "rare") & pl.col("rebuilt"))
+    texts = comparison.vocabulary["text"]
+    lines = []
+    for token in changes.sort("turnover", "cosine", descending=[True, False]).head(count).iter_rows(named=True):
+        near = [", ".join(plain(texts[int(i)]) for i in n.indices[token["token_id"]][:4]) for n in neighbours]
+        lines.append(f"{plain(token['text']):<16} {token['turnover']:.0%}   {near[0]}  ->  {near[1]}")
+    return lines
+
+
+def _export(options: argparse.Namespace) -> None:
+    from defemb_core.comparison import open_comparison
+    from defemb_core.export import export
+
+    comparison = open_comparison(_run(options.run))
+    _say(f"wrote {export(comparison.reconstruction, comparison.plm, options.to, options.out, options.force)}")
+
+
+def _runs(options: argparse.Namespace) -> None:
+    del options
+    for folder in list_runs():
+        status = read_status(folder)
+        _say(f"{folder.name:<32} {status.state:<12} {status.fraction:>4.0%}  {status.message}")
+
+
+def _run(name: str) -> Path:
+    """Return a run's directory by its path, or by its name in the runs folder."""
+    return Path(name) if Path(name).is_dir() or "/" in name else run_path(name)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+class _Bar:
+    """Shows progress on stderr: a bar on a terminal, a plain line a stage otherwise; passes it on to the run."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+        self.stage = ""
+        self.bar: Any = None
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=100, bar_format="{desc:<24} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}")
+        return self._show
+
+    def __exit__(self, *exc: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def _show(self, stage: str, done: int, total: int) -> None:
+        self.reporter(stage, done, total)
+        if self.bar is not None:
+            self.bar.set_description_str(stage, refresh=False)
+            self.bar.n = round(100 * self.reporter.status.fraction)
+            self.bar.refresh()
+        elif stage != self.stage:
+            sys.stderr.write(f"{stage}\n")
+        self.stage = stage

@@ -1,0 +1,345 @@
+"""From definitions to a rebuilt table: which rows, how blended, how scaled, with held-out evidence; save and load."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import polars as pl
+
+from defemb_core.cache import write_atomically
+from defemb_core.definitionemb import cross_fit, fit_map
+from defemb_core.definitions import MAX_SENSES, describe_matches, hide_word, match_definitions
+from defemb_core.errors import RunError, SettingsError
+from defemb_core.evaluation.held_out import judge_held_out, split_held_out
+from defemb_core.features import bag_of_embeddings, encode_prompts
+from defemb_core.isotropy import isotropy_by_group
+from defemb_core.prompts import make_prompts
+from defemb_core.version import VERSION
+
+if TYPE_CHECKING:
+    from defemb_core.dictionaries import Dictionary
+    from defemb_core.plm import PLM
+
+Method = Literal["instant", "frozen"]
+METHODS: tuple[str, ...] = get_args(Method)
+PACKAGES = ("numpy", "polars", "scipy", "tokenizers", "torch", "transformers", "wordfreq")
+
+# Share of each stage in the whole work, measured on the bundled PLM and WordNet; the progress bar moves by these.
+STAGE_SHARES: dict[str, dict[str, float]] = {
+    "instant": {"definitions": 0.05, "bags": 0.2, "map": 0.2, "held-out": 0.25, "rows": 0.05, "isotropy": 0.25},
+    "frozen": {"definitions": 0.01, "bags": 0.01, "encoder": 0.86, "map": 0.05, "held-out": 0.05, "isotropy": 0.02},
+}
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total); may raise to stop the work."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a table is rebuilt.
+
+    Attributes:
+        method: "instant" (features are the definition's own input embeddings) or "frozen" (these and the PLM's states).
+        alpha: share of the lowest-frequency rows with a definition that are rebuilt, 0 to 1; 1 rebuilds all of them.
+        blend: share of the rebuilt row in the new one, 0 (original) to 1.
+        match_norms: whether each rebuilt row is scaled to its original's Euclidean norm. Ridge predictions are shorter
+            than the rows they predict.
+        relations: whether synonyms, hypernyms and derived words count as part of a definition, where there are any.
+        max_senses: senses used of each token.
+        folds: parts of the cross-fitting; each rebuilt row comes from a map that did not see that row.
+        seed: of the folds and the held-out split.
+
+    Raises:
+        SettingsError: a value is outside its range.
+    """
+
+    method: Method = "frozen"
+    alpha: float = 1.0
+    blend: float = 1.0
+    match_norms: bool = False
+    relations: bool = True
+    max_senses: int = MAX_SENSES
+    folds: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise SettingsError(f"unknown method {self.method!r}; choose one of {', '.join(METHODS)}")
+        for name in ("alpha", "blend"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:  # also refuses NaN
+                raise SettingsError(f"{name} must lie between 0 and 1, is {value}")
+        for name, least in (("max_senses", 1), ("folds", 2), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise SettingsError(f"{name} must be {least} or more, is {getattr(self, name)}")
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """A rebuilt table and how it came about.
+
+    Attributes:
+        matrix: float32 (V, H), in the PLM's row order.
+        rebuilt: bool (V,), which rows are new; all others equal the original to the bit.
+        settings: how.
+        vocabulary: the vocabulary frame.
+        definitions: the definitions used, as describe_matches returns them.
+        evidence: held-out figures, coverage, isotropy before and after, seconds a stage, peak memory.
+        provenance: PLM and revision, dictionary and its digest, package versions, seed.
+    """
+
+    matrix: np.ndarray
+    rebuilt: np.ndarray
+    settings: Settings
+    vocabulary: pl.DataFrame
+    definitions: pl.DataFrame
+    evidence: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not len(self.matrix) == len(self.rebuilt) == self.vocabulary.height:
+            raise RunError(
+                f"the table has {len(self.matrix)} rows, the rebuilt marks {len(self.rebuilt)} and the vocabulary "
+                f"{self.vocabulary.height}; they must agree"
+            )
+
+    @property
+    def without_definition(self) -> pl.DataFrame:
+        """The vocabulary's lines that have no definition; special and unused rows are not among them."""
+        covered = self.definitions["token_id"].unique().implode()
+        return self.vocabulary.filter((pl.col("group") != "none") & ~pl.col("token_id").is_in(covered))
+
+
+def reconstruct(
+    plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, settings: Settings, progress: Progress | None = None
+) -> Reconstruction:
+    """Rebuild the PLM's embedding table from a dictionary's definitions.
+
+    Each token's senses become feature vectors, averaged by the senses' weights; a ridge map takes them to the true
+    rows, cross-fitted so that no row helps to predict itself; the rows chosen by `alpha` are replaced. The same map,
+    fitted on 80 % of the covered tokens, is judged on the other 20 %.
+
+    Args:
+        plm: its table is the original and stays as it is.
+        vocabulary: the vocabulary frame with frequency groups.
+        dictionary: where definitions come from.
+        settings: how.
+        progress: told of every stage.
+
+    Raises:
+        SettingsError: fewer covered rows than folds.
+        PLMError: method "frozen" with a tokenizer that has no mask token.
+    """
+    clock = _Clock(progress or _silent)
+    with clock.stage("definitions"):
+        matches = match_definitions(vocabulary, dictionary, settings.max_senses)
+        senses = describe_matches(vocabulary, matches, dictionary)
+        ids = senses["token_id"].unique(maintain_order=True).to_numpy()
+    if len(ids) < 2 * settings.folds:
+        raise SettingsError(
+            f"only {len(ids)} of {plm.rows} rows have a definition in {dictionary.name}, too few for "
+            f"{settings.folds} folds; name a larger dictionary or take fewer folds"
+        )
+    blocks = _token_features(plm, senses, settings, clock)
+    with clock.stage("map"):
+        fitted = cross_fit(blocks, plm.matrix[ids], settings.folds, settings.seed)
+    with clock.stage("held-out"):
+        held_out = _hold_out(plm, ids, blocks, settings)
+    with clock.stage("rows"):
+        chosen = _lowest_frequency(vocabulary, ids, settings.alpha)
+        matrix, rebuilt = _replace_rows(plm.matrix, ids[chosen], fitted.predictions[chosen], settings)
+    with clock.stage("isotropy"):
+        groups = vocabulary["group"].cast(pl.String).to_numpy()
+        isotropy = {
+            name: {group: measured.to_dict() for group, measured in isotropy_by_group(table, groups).items()}
+            for name, table in (("original", plm.matrix), ("rebuilt", matrix))
+        }
+    taking_part = vocabulary.filter(pl.col("group") != "none").height
+    evidence = {
+        "held_out": dataclasses.asdict(held_out),
+        "coverage": {"rows": plm.rows, "rebuilt": int(rebuilt.sum()), "without_definition": taking_part - len(ids)},
+        "isotropy": isotropy,
+        "strength": fitted.strength,
+        "seconds": clock.seconds,
+        "peak_memory_mb": peak_memory_mb(),
+    }
+    return Reconstruction(
+        matrix, rebuilt, settings, vocabulary, senses, evidence, _provenance(plm, dictionary, settings, vocabulary)
+    )
+
+
+def save_reconstruction(reconstruction: Reconstruction, folder: Path) -> None:
+    """Write the run's files into `folder`: config.json last, so that a folder with it holds all the others."""
+    from safetensors.numpy import save_file
+
+    tensors = {"matrix": reconstruction.matrix, "rebuilt": reconstruction.rebuilt.astype(np.uint8)}
+    write_atomically(folder / "reconstruction.safetensors", lambda to: save_file(tensors, to))
+    write_atomically(folder / "vocabulary.parquet", reconstruction.vocabulary.write_parquet)
+    write_atomically(folder / "definitions.parquet", reconstruction.definitions.write_parquet)
+    write_json(folder / "evidence.json", reconstruction.evidence)
+    write_json(
+        folder / "config.json",
+        {"settings": dataclasses.asdict(reconstruction.settings), "provenance": reconstruction.provenance},
+    )
+
+
+def load_reconstruction(folder: Path) -> Reconstruction:
+    """Read what save_reconstruction wrote.
+
+    Raises:
+        RunError: a file is missing or damaged.
+    """
+    from safetensors.numpy import load_file
+
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        tensors = load_file(folder / "reconstruction.safetensors")
+        return Reconstruction(
+            matrix=tensors["matrix"],
+            rebuilt=tensors["rebuilt"].astype(bool),
+            settings=Settings(**config["settings"]),
+            vocabulary=pl.read_parquet(folder / "vocabulary.parquet"),
+            definitions=pl.read_parquet(folder / "definitions.parquet"),
+            evidence=json.loads((folder / "evidence.json").read_text(encoding="utf-8")),
+            provenance=config["provenance"],
+        )
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise RunError(
+            f"{str(folder)!r} holds no complete run: {Path(exc.filename or '').name} is missing; "
+            "run reconstruct again with --resume"
+        ) from None
+    except RunError:
+        raise
+    except Exception as exc:  # safetensors, polars and json each raise their own kinds for damaged files
+        raise RunError(f"the run in {str(folder)!r} is damaged ({type(exc).__name__}); run reconstruct again") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, whole or not at all."""
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    write_atomically(path, lambda to: _write_text(to, text))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def peak_memory_mb() -> float:
+    """Return the process's peak resident memory in MB (10^6 bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+
+
+def definition_texts(senses: pl.DataFrame, relations: bool, hidden_by: str) -> tuple[list[str], list[str]]:
+    """Return (glosses, whole texts) of senses, the token's own word hidden in both.
+
+    The whole text is what method "instant" reads: part of speech, gloss and, with `relations`, related words.
+    """
+    lines = zip(senses["gloss"], senses["pos"], senses["related"], senses["text"], strict=True)
+    glosses, texts = [], []
+    for gloss, pos, related, word in lines:
+        parts = [f"{pos} {gloss}" if pos else gloss] + ([related] if relations and related else [])
+        glosses.append(hide_word(gloss, word, hidden_by))
+        texts.append(hide_word("; ".join(parts), word, ""))
+    return glosses, texts
+
+
+def _token_features(plm: PLM, senses: pl.DataFrame, settings: Settings, clock: _Clock) -> list[np.ndarray]:
+    """Return feature blocks, one line a covered token: the weighted mean over its senses."""
+    glosses, texts = definition_texts(senses, settings.relations, plm.mask_token or "")
+    with clock.stage("bags"):
+        blocks = [bag_of_embeddings(plm, texts)]
+    if settings.method == "frozen":
+        with clock.stage("encoder"):
+            prompts = make_prompts(glosses, senses["pos"], plm.mask_token or "")
+            states = encode_prompts(plm, prompts, progress=lambda done, of: clock.tell("encoder", done, of))
+            blocks += [states.mask, states.mean]
+    starts = np.flatnonzero(np.diff(senses["token_id"].to_numpy(), prepend=-1))
+    weight = senses["weight"].to_numpy()[:, None]
+    return [np.add.reduceat(block * weight, starts, axis=0) for block in blocks]
+
+
+def _hold_out(plm: PLM, ids: np.ndarray, blocks: list[np.ndarray], settings: Settings) -> Any:
+    fitted, held = split_held_out(len(ids), settings.seed)
+    mapping = fit_map([block[fitted] for block in blocks], plm.matrix[ids[fitted]], settings.folds, settings.seed)
+    predicted = mapping.predict(np.concatenate([block[held] for block in blocks], axis=1))
+    return judge_held_out(predicted, plm.matrix[ids[held]], mapping.intercept)
+
+
+def _lowest_frequency(vocabulary: pl.DataFrame, ids: np.ndarray, alpha: float) -> np.ndarray:
+    """Return which of the covered `ids` are rebuilt: the share alpha of them with the lowest frequency, bool (n,)."""
+    allowed = (vocabulary["group"] != "none").to_numpy()[ids]
+    rank = vocabulary["rank"].to_numpy()[ids]
+    candidates = np.flatnonzero(allowed)
+    rarest = candidates[np.argsort(-rank[candidates], kind="stable")][: round(alpha * len(candidates))]
+    chosen = np.zeros(len(ids), dtype=bool)
+    chosen[rarest] = True
+    return chosen
+
+
+def _replace_rows(
+    original: np.ndarray, ids: np.ndarray, predicted: np.ndarray, settings: Settings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the new table and which of its rows differ from the original by intent."""
+    rows = predicted
+    if settings.match_norms:
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        rows = rows * (np.linalg.norm(original[ids], axis=1, keepdims=True) / np.where(norms > 0, norms, 1.0))
+    matrix, rebuilt = original.copy(), np.zeros(len(original), dtype=bool)
+    if settings.blend > 0:  # a blend of 0 leaves the table as it is, to the bit
+        matrix[ids] = rows if settings.blend == 1 else (1 - settings.blend) * original[ids] + settings.blend * rows
+        rebuilt[ids] = True
+    return matrix, rebuilt
+
+
+def _provenance(plm: PLM, dictionary: Dictionary, settings: Settings, vocabulary: pl.DataFrame) -> dict[str, Any]:
+    return {
+        "plm": {
+            "name": plm.name,
+            "title": plm.title,
+            "revision": plm.revision,
+            "architecture": plm.architecture,
+            "rows": plm.rows,
+            "width": plm.width,
+            "table_sha256": plm.digest,
+            "licence": plm.licence,
+        },
+        "dictionary": {"name": dictionary.name, "sha256": dictionary.digest, "senses": dictionary.definitions.height},
+        "groups": {str(group): rows for group, rows in vocabulary.group_by("group").len().sort("group").iter_rows()},
+        "seed": settings.seed,
+        "packages": {"defemb": VERSION, **{name: version(name) for name in PACKAGES}},
+        "python": platform.python_version(),
+        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+class _Clock:
+    """Tells progress and keeps how long each stage took, in seconds."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.tell = progress
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.tell(name, 0, 1)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+        self.tell(name, 1, 1)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    del stage, done, total

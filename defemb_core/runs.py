@@ -1,0 +1,294 @@
+"""A run's directory and the background process that fills it.
+
+A directory is complete, running, or resumable; its status file is replaced atomically, so that several pages (and
+browsers) can watch one run, and a crash of the work never takes the app down.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from defemb_core.cache import write_atomically
+from defemb_core.errors import DefembError, RunError
+
+State = Literal["queued", "running", "complete", "failed", "cancelled", "interrupted"]
+STATUS, LOG, STOP, LOCK, HISTORY = "status.json", "log.txt", "stop", "lock", "history.jsonl"
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+# Seconds between two writes of the status file; the pages poll once a second.
+STATUS_EVERY = 0.5
+
+
+class Cancelled(DefembError):
+    """The user asked a run to stop."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a run's directory says about its process.
+
+    Attributes:
+        state: "queued", "running", "complete", "failed", "cancelled", or "interrupted" (its process is gone).
+        stage: what it is doing.
+        fraction: share of the whole work that is done, 0 to 1.
+        message: the error's sentence, if it failed.
+        started, updated: seconds since the epoch.
+        pid, created: the process and when it was created; a bare pid may be somebody else's by now.
+    """
+
+    state: State
+    stage: str = ""
+    fraction: float = 0.0
+    message: str = ""
+    started: float = 0.0
+    updated: float = 0.0
+    pid: int = 0
+    created: float = 0.0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a process is at work."""
+        return self.state in {"queued", "running"}
+
+    @property
+    def remaining(self) -> float | None:
+        """Estimated seconds left, from the time that the share done took; None while too little is done to say."""
+        if self.state != "running" or self.fraction < 0.02:
+            return None
+        return (self.updated - self.started) * (1.0 - self.fraction) / self.fraction
+
+
+def runs_folder() -> Path:
+    """Return where runs lie: the environment variable DEFEMB_RUNS, else `runs` in the working folder."""
+    return Path(os.environ.get("DEFEMB_RUNS") or "runs").expanduser().absolute()
+
+
+def run_path(name: str, folder: Path | None = None) -> Path:
+    """Return the directory of the run `name`.
+
+    Raises:
+        RunError: the name is empty, too long, or could leave the folder.
+    """
+    if not RUN_NAME.fullmatch(name):
+        raise RunError(f"{name!r} is no name for a run; use up to 80 letters, digits, '.', '_' and '-', a letter first")
+    return (folder or runs_folder()) / name
+
+
+def list_runs(folder: Path | None = None) -> list[Path]:
+    """Return the runs' directories, newest first."""
+    root = folder or runs_folder()
+    if not root.is_dir():
+        return []
+    found = [path for path in root.iterdir() if (path / STATUS).is_file() and RUN_NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: (-read_status(path).started, path.name))
+
+
+def read_status(folder: Path) -> Status:
+    """Return the run's status; "interrupted" if its process died without saying so.
+
+    Raises:
+        RunError: the folder is no run's directory.
+    """
+    try:
+        status = Status(**json.loads((folder / STATUS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise RunError(f"{str(folder)!r} is no run: it has no readable {STATUS}; list the runs with 'runs'") from None
+    if status.is_active and not _is_alive(status):
+        return replace(status, state="cancelled" if (folder / STOP).exists() else "interrupted")
+    return status
+
+
+def start_run(arguments: Sequence[str], folder: Path) -> None:
+    """Start `python -m defemb_core ARGUMENTS` in the background, its output in the folder's log.
+
+    The process outlives the page, the browser and the server that started it.
+
+    Raises:
+        RunError: a process is at work in that folder already, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / STOP).unlink(missing_ok=True)
+        with (folder / LOG).open("a", encoding="utf-8") as log, _locked(folder):
+            if (folder / STATUS).exists() and read_status(folder).is_active:
+                raise RunError(f"run {folder.name!r} is running already; wait for it or cancel it")
+            process = subprocess.Popen(
+                [sys.executable, "-m", "defemb_core", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+            now = time.time()
+            _write_status(folder, Status("queued", "starting", started=now, updated=now, **_identity(process.pid)))
+    except OSError as exc:
+        raise RunError(f"cannot write to {str(folder)!r} ({exc.strerror}); name another folder for runs") from None
+
+
+def cancel_run(folder: Path, patience: float = 3.0) -> None:
+    """Ask the run's process to stop, and end its process group if it does not within `patience` seconds."""
+    status = read_status(folder)
+    if not status.is_active:
+        return
+    (folder / STOP).touch()
+    limit = time.monotonic() + patience
+    while time.monotonic() < limit and _is_alive(status):
+        time.sleep(0.05)
+    if _is_alive(status) and os.getpgid(status.pid) == status.pid:  # a group of its own, as start_run makes it
+        os.killpg(status.pid, signal.SIGTERM)
+
+
+def delete_run(folder: Path) -> None:
+    """Delete a run's directory.
+
+    Raises:
+        RunError: its process is at work, or it is no run.
+    """
+    if read_status(folder).is_active:
+        raise RunError(f"run {folder.name!r} is running; cancel it before you delete it")
+    shutil.rmtree(folder)
+
+
+class Reporter:
+    """Writes a run's status and history while it works; stops the work when the user has asked for it."""
+
+    def __init__(self, folder: Path, shares: dict[str, float]) -> None:
+        """Take the folder and each stage's share of the whole work, in the order of the stages; they sum to 1."""
+        self.folder = folder
+        self.shares = shares
+        now = time.time()
+        self.status = Status("running", "starting", started=now, updated=now, **_identity(os.getpid()))
+        _write_status(folder, self.status)
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Report progress within a stage.
+
+        Raises:
+            Cancelled: the user asked to stop.
+        """
+        if (self.folder / STOP).exists():
+            raise Cancelled("cancelled by the user")
+        before = 0.0
+        for name, share in self.shares.items():
+            if name == stage:
+                break
+            before += share
+        fraction = min(1.0, before + self.shares.get(stage, 0.0) * done / max(total, 1))
+        now = time.time()
+        if stage != self.status.stage or now - self.status.updated > STATUS_EVERY:
+            self.status = replace(self.status, stage=stage, fraction=max(fraction, self.status.fraction), updated=now)
+            _write_status(self.folder, self.status)
+        if done == total:
+            self._remember({"stage": stage, "seconds": round(now - self.status.started, 3)})
+
+    def finish(self, state: State, message: str = "") -> None:
+        """Write the last status."""
+        fraction = 1.0 if state == "complete" else self.status.fraction
+        self.status = replace(self.status, state=state, fraction=fraction, message=message, updated=time.time())
+        _write_status(self.folder, self.status)
+
+    def _remember(self, event: dict[str, Any]) -> None:
+        with (self.folder / HISTORY).open("a", encoding="utf-8") as history:
+            history.write(json.dumps(event) + "\n")
+
+
+@contextmanager
+def working_in(folder: Path, shares: dict[str, float], resume: bool = False) -> Iterator[Reporter]:
+    """Do a run's work in `folder`: status from first to last, errors written down before they go on.
+
+    Args:
+        folder: made if missing.
+        shares: see Reporter.
+        resume: take over a folder whose run was interrupted, cancelled or failed.
+
+    Raises:
+        RunError: the folder holds something else, a complete run, a running one, or one to resume without `resume`.
+    """
+    _claim(folder, resume)
+    reporter = Reporter(folder, shares)
+    try:
+        yield reporter
+    except Cancelled as exc:
+        reporter.finish("cancelled", str(exc))
+        raise
+    except KeyboardInterrupt:
+        reporter.finish("cancelled", "stopped from the keyboard")
+        raise
+    except OSError as exc:
+        reporter_sentence = f"cannot write to {str(folder)!r} ({exc.strerror or exc}); free some space, then --resume"
+        _try_finish(reporter, reporter_sentence)
+        raise RunError(reporter_sentence) from exc
+    except BaseException as exc:
+        _try_finish(reporter, str(exc) if isinstance(exc, DefembError) else f"{type(exc).__name__}: {exc}")
+        raise
+    reporter.finish("complete")
+
+
+def _claim(folder: Path, resume: bool) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            found = [path.name for path in folder.iterdir() if path.name not in {LOG, LOCK}]
+            if not found:
+                return
+            if STATUS not in found:
+                raise RunError(f"{str(folder)!r} exists and is no run ({found[0]!r} lies there); name a new folder")
+            status = read_status(folder)
+            if status.is_active and status.pid != os.getpid():
+                raise RunError(f"run {folder.name!r} is running already; wait for it or cancel it")
+            if status.state == "complete":
+                raise RunError(f"{str(folder)!r} exists and holds a complete run; name a new folder")
+            if not status.is_active and not resume:
+                raise RunError(f"the run in {str(folder)!r} was {status.state}; add --resume to finish it")
+            if not status.is_active:
+                (folder / STOP).unlink(missing_ok=True)
+    except OSError as exc:
+        raise RunError(f"cannot write to {str(folder)!r} ({exc.strerror}); name another folder") from None
+
+
+def _try_finish(reporter: Reporter, message: str) -> None:
+    with suppress(OSError):  # on a full disk the dead process will read as interrupted, which is true
+        reporter.finish("failed", message)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; a second process waits, which takes as long as one status is written."""
+    with (folder / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _identity(pid: int) -> dict[str, Any]:
+    return {"pid": pid, "created": psutil.Process(pid).create_time()}
+
+
+def _is_alive(status: Status) -> bool:
+    try:
+        process = psutil.Process(status.pid)
+        return process.create_time() == status.created and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _write_status(folder: Path, status: Status) -> None:
+    text = json.dumps(asdict(status))
+
+    def write(to: Path) -> None:
+        to.write_text(text, encoding="utf-8")
+
+    write_atomically(folder / STATUS, write)
