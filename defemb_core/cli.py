@@ -17,7 +17,6 @@ from defemb_core.runs import Cancelled, Reporter, list_runs, read_status, run_pa
 if TYPE_CHECKING:
     from defemb_core.comparison import Comparison
 
-# What Settings takes from the command line, with its flag's help.
 DEFAULT_PLM, DEFAULT_DICTIONARY = "bundled", "wordnet"
 
 
@@ -63,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
     listing = commands.add_parser("runs", help="list the runs", description="list the runs, newest first")
     listing.set_defaults(command=_runs)
+    dictionary = commands.add_parser("dictionary", help="make a dictionary available and say what it holds")
+    dictionary.add_argument("dictionary", nargs="?", default=DEFAULT_DICTIONARY, help="'wordnet' or 'wordnet:FOLDER'")
+    dictionary.set_defaults(command=_dictionary)
     export = commands.add_parser("export", help="write the rebuilt table or a checkpoint")
     export.add_argument("run", metavar="RUN", help="a run's directory, or its name in the runs folder")
     export.add_argument("--to", required=True, help="checkpoint, safetensors, npy, parquet or word2vec")
@@ -168,7 +170,7 @@ def _largest_turnover(comparison: Comparison, count: int = 10) -> list[str]:
     import polars as pl
 
     from defemb_core.comparison import neighbours_of_both, token_changes
-    from defemb_core.vocabulary import plain
+    from defemb_core.text import plain
 
     neighbours = neighbours_of_both(comparison)
     changes = token_changes(comparison, neighbours).filter((pl.col("group") == "rare") & pl.col("rebuilt"))
@@ -186,6 +188,13 @@ def _export(options: argparse.Namespace) -> None:
 
     comparison = open_comparison(_run(options.run))
     _say(f"wrote {export(comparison.reconstruction, comparison.plm, options.to, options.out, options.force)}")
+
+
+def _dictionary(options: argparse.Namespace) -> None:
+    from defemb_core.dictionaries import load_dictionary
+
+    dictionary = load_dictionary(options.dictionary)
+    _say(f"{dictionary.name}: {dictionary.definitions.height:,} senses from {dictionary.origin}")
 
 
 def _runs(options: argparse.Namespace) -> None:

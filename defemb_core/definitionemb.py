@@ -110,13 +110,24 @@ class _Ridge:
         self.folds = np.array_split(np.random.default_rng(seed).permutation(len(rows)), folds)
         self.grams = [self.x[f].T @ self.x[f] for f in self.folds]
         self.products = [self.x[f].T @ self.y[f] for f in self.folds]
+        self.means = [self._means_without(k) for k in range(folds)]
         self.decompositions = [self._decompose(k) for k in range(folds)]
+
+    def _means_without(self, left_out: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the means (d,), (H,) of the other folds' features and rows; a mean over all would know the row."""
+        kept = np.concatenate([fold for k, fold in enumerate(self.folds) if k != left_out])
+        return self.x[kept].mean(axis=0), self.y[kept].mean(axis=0)
 
     def _decompose(self, left_out: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return eigenvalues, eigenvectors and the products in that basis, without the fold left out."""
         kept = [k for k in range(len(self.folds)) if k != left_out]
-        values, vectors = np.linalg.eigh(np.sum([self.grams[k] for k in kept], axis=0))
-        return values, vectors, vectors.T @ np.sum([self.products[k] for k in kept], axis=0)
+        gram, product = np.sum([self.grams[k] for k in kept], axis=0), np.sum([self.products[k] for k in kept], axis=0)
+        if left_out is not None:
+            x_mean, y_mean = self.means[left_out]
+            rows = len(self.y) - len(self.folds[left_out])
+            gram, product = gram - rows * np.outer(x_mean, x_mean), product - rows * np.outer(x_mean, y_mean)
+        values, vectors = np.linalg.eigh(gram)
+        return values, vectors, vectors.T @ product
 
     def _shrink(self, values: np.ndarray, strength: float) -> np.ndarray:
         return 1.0 / (np.maximum(values, 0.0) + strength * self.x.shape[1])
@@ -128,9 +139,10 @@ class _Ridge:
         """
         totals = np.zeros(len(STRENGTHS))
         for k, (values, vectors, product) in enumerate(self.decompositions):
-            quadratic = (vectors.T @ self.grams[k] @ vectors) * (product @ product.T)
-            linear = ((vectors.T @ self.products[k]) * product).sum(axis=1)
-            norm = float((self.y[self.folds[k]] ** 2).sum())
+            x, y = self.x[self.folds[k]] - self.means[k][0], self.y[self.folds[k]] - self.means[k][1]
+            quadratic = (vectors.T @ (x.T @ x) @ vectors) * (product @ product.T)
+            linear = ((vectors.T @ (x.T @ y)) * product).sum(axis=1)
+            norm = float((y**2).sum())
             for i, strength in enumerate(STRENGTHS):
                 shrink = self._shrink(values, strength)
                 totals[i] += shrink @ quadratic @ shrink - 2.0 * shrink @ linear + norm
@@ -139,9 +151,10 @@ class _Ridge:
     def predict_folds(self, strength: float) -> np.ndarray:
         """Return each fold's rows as the other folds' map predicts them, float32 (n, H)."""
         predictions = np.empty(self.y.shape, dtype=np.float32)
-        for fold, (values, vectors, product) in zip(self.folds, self.decompositions, strict=True):
+        for k, (values, vectors, product) in enumerate(self.decompositions):
+            fold, (x_mean, y_mean) = self.folds[k], self.means[k]
             weights = vectors @ (self._shrink(values, strength)[:, None] * product)
-            predictions[fold] = self.x[fold] @ weights + self.intercept
+            predictions[fold] = (self.x[fold] - x_mean) @ weights + (y_mean + self.intercept)
         return predictions
 
     def solve_all(self, strength: float) -> np.ndarray:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Source = Literal["vocabulary", "wordfreq"]
 
-SOURCES = ("vocabulary", "wordfreq")
+SOURCES: tuple[Source, ...] = ("vocabulary", "wordfreq")
 GROUPS = pl.Enum(["frequent", "medium", "rare", "none"])
 
 _PUNCTUATION = string.punctuation + "“”‘’„«»…–—£€¥"  # at the ends of a word, where wordfreq does not keep it

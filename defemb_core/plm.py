@@ -131,7 +131,9 @@ class PLM:
         """
         import torch
         from transformers import AutoModel
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()  # ours shows the stage
         try:
             model = AutoModel.from_pretrained(
                 self.folder,

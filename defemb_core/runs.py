@@ -28,6 +28,7 @@ from defemb_core.errors import DefembError, RunError
 
 State = Literal["queued", "running", "complete", "failed", "cancelled", "interrupted"]
 STATUS, LOG, STOP, LOCK, HISTORY = "status.json", "log.txt", "stop", "lock", "history.jsonl"
+COMMAND = "command.json"
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 # Seconds between two writes of the status file; the pages poll once a second.
 STATUS_EVERY = 0.5
@@ -112,16 +113,23 @@ def read_status(folder: Path) -> Status:
     return status
 
 
-def start_run(arguments: Sequence[str], folder: Path) -> None:
+def start_run(arguments: Sequence[str] | None, folder: Path) -> None:
     """Start `python -m defemb_core ARGUMENTS` in the background, its output in the folder's log.
 
     The process outlives the page, the browser and the server that started it.
+
+    Args:
+        arguments: the command line; None for the one that the folder was started with, to resume it.
+        folder: the run's directory.
 
     Raises:
         RunError: a process is at work in that folder already, or it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if arguments is None:
+            arguments = json.loads((folder / COMMAND).read_text(encoding="utf-8"))
+        _write_text(folder / COMMAND, json.dumps(list(arguments)))
         (folder / STOP).unlink(missing_ok=True)
         with (folder / LOG).open("a", encoding="utf-8") as log, _locked(folder):
             if (folder / STATUS).exists() and read_status(folder).is_active:
@@ -242,7 +250,7 @@ def _claim(folder: Path, resume: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
-            found = [path.name for path in folder.iterdir() if path.name not in {LOG, LOCK}]
+            found = [path.name for path in folder.iterdir() if path.name not in {LOG, LOCK, COMMAND}]
             if not found:
                 return
             if STATUS not in found:
@@ -286,9 +294,11 @@ def _is_alive(status: Status) -> bool:
 
 
 def _write_status(folder: Path, status: Status) -> None:
-    text = json.dumps(asdict(status))
+    _write_text(folder / STATUS, json.dumps(asdict(status)))
 
+
+def _write_text(path: Path, text: str) -> None:
     def write(to: Path) -> None:
         to.write_text(text, encoding="utf-8")
 
-    write_atomically(folder / STATUS, write)
+    write_atomically(path, write)

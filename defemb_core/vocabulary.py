@@ -275,12 +275,3 @@ def _case() -> pl.Expr:
         .then(pl.lit("title"))
         .otherwise(pl.lit("mixed"))
     )
-
-
-def plain(text: str, longest: int = 40) -> str:
-    """Return a token's text as one visible line: control and direction characters as code points, cut at `longest`.
-
-    A right-to-left override or a line feed inside a token would otherwise rearrange what stands around it.
-    """
-    shown = "".join(c if c.isprintable() or c == " " else f"<U+{ord(c):04X}>" for c in text)
-    return shown if len(shown) <= longest else shown[: longest - 1] + "…"

@@ -11,7 +11,7 @@ import pytest
 from tiny_wordnet import SYNSETS, offsets_of, write_tiny_wordnet
 
 from defemb_core import cache
-from defemb_core.dictionaries import DEFINITION_SCHEMA, Dictionary, load_dictionary, wordnet
+from defemb_core.dictionaries import DEFINITION_SCHEMA, Dictionary, load_dictionary, wordnet, wordnet_files
 from defemb_core.errors import DictionaryError
 
 REAL = Path("/usr/share/wordnet")
@@ -23,13 +23,13 @@ def alone(tmp_path, monkeypatch):
     """No test sees this machine's WordNet, cache, package manager or network unless it says so."""
     monkeypatch.setenv("DEFEMB_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("WNSEARCHDIR", raising=False)
-    monkeypatch.setattr(wordnet, "_SYSTEM_FOLDERS", ())
-    monkeypatch.setattr(wordnet.shutil, "which", lambda name: None)
+    monkeypatch.setattr(wordnet_files, "_SYSTEM_FOLDERS", ())
+    monkeypatch.setattr(wordnet_files.shutil, "which", lambda name: None)
 
     def refuse(address, timeout):
         raise OSError("no network in tests")
 
-    monkeypatch.setattr(wordnet.urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(wordnet_files.urllib.request, "urlopen", refuse)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def definition(frame, word):
 
 def test_frame_follows_the_definition_schema(tiny):
     frame = wordnet.read_wordnet(tiny)
-    assert dict(frame.schema) == {**DEFINITION_SCHEMA, "synset": pl.String()}
+    assert dict(frame.schema) == {**DEFINITION_SCHEMA, "synset": pl.String(), "related": pl.String()}
     assert set(frame["source"]) == {"wordnet"}
     assert frame["form_of"].is_null().all()
 
@@ -133,9 +133,54 @@ def test_satellites_are_counted_by_their_head_word(tmp_path, key):
     # "dim" in two satellites differs by nothing but the head, so the adjective's count must meet the right one.
     folder = write_tiny_wordnet(tmp_path / "satellites", tag_counts=(f"{key} 1 2",))
     synsets = wordnet._read_synsets(folder, "adj")
-    counts = wordnet._read_tag_counts(folder)["dim"]
+    counts = wordnet.read_tag_counts(folder)["dim"]
     found = {s.definition: wordnet._tag_count(counts, s, "dim", synsets) for s in synsets.values() if "dim" in s.lemmas}
     assert found == {"somewhat lit": 2, "without strength": 0}
+
+
+# Related words
+
+
+def related(frame, name):
+    """Word to related words, of a synset of the tiny lexicon."""
+    [synset] = [synset for synset in SYNSETS if synset.name == name]
+    identity = f"{wordnet.PARTS_OF_SPEECH[synset.part]}-{offsets_of(synset.part)[name]}"
+    return dict(frame.filter(pl.col("synset") == identity).select("word", "related").iter_rows())
+
+
+ANIMALS = "canine, canid, domestic animal"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "dog",  # synonyms; two hypernyms; the verb "dog, tail", of which a line never repeats its own word
+            {
+                "dog": f"domestic dog, Canis familiaris; {ANIMALS}; tail",
+                "domestic dog": f"dog, Canis familiaris; {ANIMALS}; dog, tail",
+                "Canis familiaris": f"dog, domestic dog; {ANIMALS}; dog, tail",
+            },
+        ),
+        ("canine", {"canine": "canid", "canid": "canine"}),  # hyponyms (~) do not count
+        ("rex", {"Rex": "dog, domestic dog, Canis familiaris"}),  # an instance; no word has a synonym here
+        ("chase", {"dog": "tail; domestic dog, Canis familiaris", "tail": "dog; dog, domestic dog, Canis familiaris"}),
+        ("dusky", {"dusky": "dim; dark", "dim": "dusky; dark"}),  # head without its marker
+        ("dark", {"dark": "B, dim, run down"}),  # = & ! in the file: attribute, antonym, yet no satellite
+        ("drained", {"dim": "run down; tired; dark", "run down": "dim; tired; dark"}),
+        ("dimly", {"dimly": "dusky, dim"}),  # pertainym
+        ("letter", {"B": None}),  # in two cases: one word
+        ("lender", {"bank": "B"}),  # two pointers to one word, once in the group
+        ("tilt", {"bank": None}),  # verb frames are no pointers
+        ("running", {"run": None}),
+    ],
+)
+def test_related_words(tiny, name, expected):
+    assert related(wordnet.read_wordnet(tiny), name) == expected
+
+
+def test_reading_twice_gives_the_same_frame(tiny):
+    assert wordnet.read_wordnet(tiny).equals(wordnet.read_wordnet(tiny))
 
 
 # Files that are not as they should be
@@ -143,7 +188,7 @@ def test_satellites_are_counted_by_their_head_word(tmp_path, key):
 
 def test_folder_without_files_is_named_with_what_it_lacks(tmp_path, tiny):
     (tiny / "data.adv").unlink()
-    for door in (wordnet.read_wordnet, wordnet.ensure_wordnet, wordnet.load_wordnet):
+    for door in (wordnet.read_wordnet, wordnet_files.ensure_wordnet, wordnet.load_wordnet):
         with pytest.raises(DictionaryError, match=r"tiny lacks data\.adv;"):
             door(tiny)
 
@@ -160,10 +205,11 @@ def cut_inside(content, number):
         ("data.noun", lambda content: cut_inside(content, 4), "data.noun line 4"),
         ("index.verb", lambda content: cut_inside(content, 3), "index.verb line 3"),
         ("cntlist.rev", lambda content: cut_inside(content, 2), "cntlist.rev line 2"),
-        ("data.noun", lambda content: b"".join(content.splitlines(True)[:-1]), "index.noun line 6"),  # lost "run"
-        ("index.noun", lambda content: b"".join(content.splitlines(True)[:-1]), "index.noun line 6"),
-        ("data.adv", lambda content: content.replace(b"dimly 0 000", b"dimly 0 007"), "data.adv line 2"),
+        ("data.noun", lambda content: b"".join(content.splitlines(True)[:-1]), "index.noun line 13"),  # lost "run"
+        ("index.noun", lambda content: b"".join(content.splitlines(True)[:-1]), "index.noun line 13"),
+        ("data.adv", lambda content: content.replace(b"dimly 0 001", b"dimly 0 007"), "data.adv line 2"),
         ("data.adv", lambda content: content.replace(b" 04 r ", b" 04 q "), "data.adv line 2"),
+        ("data.adv", lambda content: content.replace(b"a 0101", b"n 0101"), "data.adv line 2"),  # no such noun
         ("data.adj", lambda content: content.replace(b"rest", b"r\xffst"), "data.adj line 4"),
         ("index.adj", lambda content: content.replace(b"dark a 1", b"dark a 2"), "index.adj line 2"),
         ("cntlist.rev", lambda content: content.replace(b"2 5\n", b"2 five\n"), "cntlist.rev line 1"),
@@ -300,26 +346,26 @@ def test_order_of_places(tmp_path, monkeypatch):
     places = {
         name: write_tiny_wordnet(tmp_path / name) for name in ("named", "searched", "system", "cache/wordnet-3.0")
     }
-    monkeypatch.setattr(wordnet, "_SYSTEM_FOLDERS", (str(tmp_path / "absent"), str(places["system"])))
+    monkeypatch.setattr(wordnet_files, "_SYSTEM_FOLDERS", (str(tmp_path / "absent"), str(places["system"])))
     monkeypatch.setenv("WNSEARCHDIR", str(places["searched"]))
-    assert wordnet.ensure_wordnet(places["named"]) == places["named"]
-    assert wordnet.ensure_wordnet() == places["searched"]
+    assert wordnet_files.ensure_wordnet(places["named"]) == places["named"]
+    assert wordnet_files.ensure_wordnet() == places["searched"]
     monkeypatch.delenv("WNSEARCHDIR")
-    assert wordnet.ensure_wordnet() == places["system"]
+    assert wordnet_files.ensure_wordnet() == places["system"]
     (places["system"] / "data.verb").unlink()
-    assert wordnet.ensure_wordnet() == places["cache/wordnet-3.0"]
+    assert wordnet_files.ensure_wordnet() == places["cache/wordnet-3.0"]
 
 
 def test_bad_search_folder_is_an_error_not_a_fallback(tmp_path, tiny, monkeypatch):
-    monkeypatch.setattr(wordnet, "_SYSTEM_FOLDERS", (str(tiny),))
+    monkeypatch.setattr(wordnet_files, "_SYSTEM_FOLDERS", (str(tiny),))
     monkeypatch.setenv("WNSEARCHDIR", str(tmp_path / "nowhere"))
     with pytest.raises(DictionaryError, match=r"WNSEARCHDIR.*nowhere lacks data\.noun"):
-        wordnet.ensure_wordnet()
+        wordnet_files.ensure_wordnet()
 
 
 def test_when_nothing_works_the_sentence_names_what_was_tried_and_the_ways_out(tmp_path):
     with pytest.raises(DictionaryError) as caught:
-        wordnet.ensure_wordnet()
+        wordnet_files.ensure_wordnet()
     for part in ("no apt-get", "no network in tests", "wordnet-base", "brew install wordnet", "WNSEARCHDIR"):
         assert part in str(caught.value)
     assert leftovers() == []
@@ -343,56 +389,56 @@ def archive_of(folder):
 def served(tiny, monkeypatch):
     """The tiny lexicon as the archive that the network serves, its checksum as the expected one."""
     content = archive_of(tiny)
-    monkeypatch.setattr(wordnet.urllib.request, "urlopen", lambda address, timeout: io.BytesIO(content))
-    monkeypatch.setattr(wordnet, "_ARCHIVE_SHA256", hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(wordnet_files.urllib.request, "urlopen", lambda address, timeout: io.BytesIO(content))
+    monkeypatch.setattr(wordnet_files, "_ARCHIVE_SHA256", hashlib.sha256(content).hexdigest())
     return content
 
 
 def test_archive_is_unpacked_into_the_cache_once(tmp_path, tiny, served, monkeypatch):
-    folder = wordnet.ensure_wordnet()
+    folder = wordnet_files.ensure_wordnet()
     assert folder == tmp_path / "cache" / "wordnet-3.0"
     assert sorted(os.listdir(folder)) == sorted(os.listdir(tiny))  # neither lexnames nor escaped
     assert leftovers() == ["wordnet-3.0"]
     assert wordnet.read_wordnet(folder).equals(wordnet.read_wordnet(tiny))
-    monkeypatch.setattr(wordnet.urllib.request, "urlopen", None)
-    assert wordnet.ensure_wordnet() == folder
+    monkeypatch.setattr(wordnet_files.urllib.request, "urlopen", None)
+    assert wordnet_files.ensure_wordnet() == folder
 
 
 def test_wrong_checksum_is_refused_and_leaves_nothing(served, monkeypatch):
-    monkeypatch.setattr(wordnet, "_ARCHIVE_SHA256", "0" * 64)
+    monkeypatch.setattr(wordnet_files, "_ARCHIVE_SHA256", "0" * 64)
     with pytest.raises(DictionaryError, match=f"SHA-256 is {hashlib.sha256(served).hexdigest()}, expected 0000"):
-        wordnet.ensure_wordnet()
+        wordnet_files.ensure_wordnet()
     assert leftovers() == []
 
 
 def test_endless_archive_is_cut_off(served, monkeypatch):
-    monkeypatch.setattr(wordnet, "_ARCHIVE_LIMIT", len(served) - 1)
+    monkeypatch.setattr(wordnet_files, "_ARCHIVE_LIMIT", len(served) - 1)
     with pytest.raises(DictionaryError, match="larger than"):
-        wordnet.ensure_wordnet()
+        wordnet_files.ensure_wordnet()
     assert leftovers() == []
 
 
 def test_slow_archive_is_given_up(served, monkeypatch):
-    monkeypatch.setattr(wordnet, "_FETCH_LIMIT", -1)
+    monkeypatch.setattr(wordnet_files, "_FETCH_LIMIT", -1)
     with pytest.raises(DictionaryError, match="not complete after"):
-        wordnet.ensure_wordnet()
+        wordnet_files.ensure_wordnet()
     assert leftovers() == []
 
 
 def test_archive_without_all_files_is_refused(tiny, monkeypatch):
     (tiny / "index.adj").unlink()
     content = archive_of(tiny)
-    monkeypatch.setattr(wordnet.urllib.request, "urlopen", lambda address, timeout: io.BytesIO(content))
-    monkeypatch.setattr(wordnet, "_ARCHIVE_SHA256", hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(wordnet_files.urllib.request, "urlopen", lambda address, timeout: io.BytesIO(content))
+    monkeypatch.setattr(wordnet_files, "_ARCHIVE_SHA256", hashlib.sha256(content).hexdigest())
     with pytest.raises(DictionaryError, match=r"lacks index\.adj"):
-        wordnet.ensure_wordnet()
+        wordnet_files.ensure_wordnet()
     assert leftovers() == []
 
 
 def test_incomplete_cache_folder_is_replaced(served):
     folder = write_tiny_wordnet(cache.cache_folder() / "wordnet-3.0")
     (folder / "data.noun").unlink()
-    assert wordnet.ensure_wordnet() == folder
+    assert wordnet_files.ensure_wordnet() == folder
     assert (folder / "data.noun").is_file()
     assert leftovers() == ["wordnet-3.0"]
 
@@ -410,21 +456,21 @@ def apt(monkeypatch):
             write_tiny_wordnet(Path(cwd) / words[3] / "usr" / "share" / "wordnet")
         return subprocess.CompletedProcess(words, 0, "", "")
 
-    monkeypatch.setattr(wordnet.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(wordnet.subprocess, "run", run)
+    monkeypatch.setattr(wordnet_files.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(wordnet_files.subprocess, "run", run)
     return called
 
 
 def test_two_at_once_both_get_a_whole_folder(apt, monkeypatch):
-    meeting, publish, downloads, got = threading.Barrier(2, timeout=10), wordnet._publish, [], []
+    meeting, publish, downloads, got = threading.Barrier(2, timeout=10), wordnet_files._publish, [], []
 
     def publish_together(staging, target):
         meeting.wait()
         publish(staging, target)
 
-    monkeypatch.setattr(wordnet, "_publish", publish_together)
-    monkeypatch.setattr(wordnet.urllib.request, "urlopen", lambda address, timeout: downloads.append(address))
-    threads = [threading.Thread(target=lambda: got.append(wordnet.ensure_wordnet())) for _ in range(2)]
+    monkeypatch.setattr(wordnet_files, "_publish", publish_together)
+    monkeypatch.setattr(wordnet_files.urllib.request, "urlopen", lambda address, timeout: downloads.append(address))
+    threads = [threading.Thread(target=lambda: got.append(wordnet_files.ensure_wordnet())) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -440,12 +486,12 @@ def test_a_folder_that_another_process_published_meanwhile_counts(monkeypatch):
         write_tiny_wordnet(cache.cache_folder() / "wordnet-3.0")
         raise OSError("connection lost")
 
-    monkeypatch.setattr(wordnet.urllib.request, "urlopen", lose)
-    assert wordnet.ensure_wordnet() == cache.cache_folder() / "wordnet-3.0"
+    monkeypatch.setattr(wordnet_files.urllib.request, "urlopen", lose)
+    assert wordnet_files.ensure_wordnet() == cache.cache_folder() / "wordnet-3.0"
 
 
 def test_package_comes_before_the_archive(tiny, apt):
-    folder = wordnet.ensure_wordnet()  # the network refuses in these tests
+    folder = wordnet_files.ensure_wordnet()  # the network refuses in these tests
     assert apt == [("apt-get", "download"), ("dpkg-deb", "-x")]
     assert wordnet.read_wordnet(folder).equals(wordnet.read_wordnet(tiny))
     assert leftovers() == ["wordnet-3.0"]
@@ -465,29 +511,46 @@ def test_archive_stands_in_when_the_package_fails(served, apt, monkeypatch, outc
             raise outcome
         return outcome
 
-    monkeypatch.setattr(wordnet.subprocess, "run", run)
-    assert (wordnet.ensure_wordnet() / "data.noun").is_file()
+    monkeypatch.setattr(wordnet_files.subprocess, "run", run)
+    assert (wordnet_files.ensure_wordnet() / "data.noun").is_file()
     assert leftovers() == ["wordnet-3.0"]
 
 
 # The real one
 
 
+@pytest.fixture(scope="module")
+def real():
+    return wordnet.read_wordnet(REAL)
+
+
 @needs_real
-def test_wordnet_3_0_as_a_whole():
-    frame = wordnet.load_wordnet(REAL).definitions
-    folded = frame["word"].str.to_lowercase()
+def test_wordnet_3_0_as_a_whole(real):
+    folded = real["word"].str.to_lowercase()
     assert folded.n_unique() == 147_306
-    assert frame["synset"].n_unique() == 117_659
-    assert not frame["definition"].str.contains('; *"').filter(~frame["definition"].str.contains(r"\(")).any()
-    assert frame["definition"].str.len_chars().min() > 0
-    first = frame.filter((pl.col("sense") == 0) & pl.col("word").is_in(["run", "dog", "use"]))
+    assert real["synset"].n_unique() == 117_659
+    assert not real["definition"].str.contains('; *"').filter(~real["definition"].str.contains(r"\(")).any()
+    assert real["definition"].str.len_chars().min() > 0
+    first = real.filter((pl.col("sense") == 0) & pl.col("word").is_in(["run", "dog", "use"]))
     assert dict(first.select("word", "pos").iter_rows()) == {"run": "verb", "dog": "noun", "use": "verb"}
-    nouns = frame.filter(pl.col("pos") == "noun").group_by(pl.col("word").str.to_lowercase(), maintain_order=True)
+    nouns = real.filter(pl.col("pos") == "noun").group_by(pl.col("word").str.to_lowercase(), maintain_order=True)
     offsets = dict(nouns.agg(pl.col("synset").sort_by("sense").str.slice(-8)).iter_rows())
     for line in (REAL / "index.noun").read_text().splitlines():
         if not line.startswith("  "):
             fields = line.split()
             assert offsets[fields[0].replace("_", " ")] == fields[-int(fields[2]) :]
-    counted = frame.group_by(folded.alias("folded")).agg(pl.col("sense").sort())
+    counted = real.group_by(folded.alias("folded")).agg(pl.col("sense").sort())
     assert (counted["sense"].list.max() + 1 == counted["sense"].list.n_unique()).all()
+
+
+@needs_real
+def test_related_words_of_wordnet_3_0(real):
+    dog = real.filter((pl.col("word") == "dog") & (pl.col("synset") == "noun-02084071"))
+    expected = "domestic dog, Canis familiaris; canine, canid, domestic animal, domesticated animal"
+    assert dog["related"].to_list() == [expected]
+    assert not real["related"].str.contains(r"_|\((?:a|p|ip)\)|^[,;]|[,;] ?$|, ,|; ;").any()
+    parts = real["related"].str.replace_all("; ", ", ", literal=True).str.to_lowercase().str.split(", ")
+    names_itself = real.select(own=pl.col("word").str.to_lowercase(), parts=parts).select(
+        pl.col("parts").list.contains(pl.col("own"))
+    )
+    assert not names_itself.to_series().any()

@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from tests.tiny import byte_level_bpe, sentencepiece, wordpiece
+from tiny import byte_level_bpe, sentencepiece, wordpiece
 
 WIDTH, LAYERS, POSITIONS = 16, 2, 64
 BERT_NAMES = {

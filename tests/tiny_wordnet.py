@@ -1,4 +1,4 @@
-"""A lexicon of fifteen synsets in the WNDB format, small enough to read: the tests' stand-in for WordNet."""
+"""A lexicon of twenty synsets in the WNDB format, small enough to read: the tests' stand-in for WordNet."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -14,23 +14,35 @@ class Synset(NamedTuple):
     words: str  # blank-separated "word:lex_id"
     gloss: str
     head: str = ""  # name of the head synset: makes a satellite adjective
+    pointers: str = ""  # blank-separated "symbol:name", as if from first word to first word
 
 
 SYNSETS = (
     Synset("shore", "noun", "bank:0 river_bank:0", 'sloping land beside a river; "they sat on the bank"'),
-    Synset("lender", "noun", "bank:1 Bank:2", 'a company that lends money; "the bank said no"; "she owns a bank"'),
+    Synset(
+        "lender",
+        "noun",
+        "bank:1 Bank:2",
+        'a company that lends money; "the bank said no"; "she owns a bank"',
+        pointers="+:letter =:letter",
+    ),
     Synset("letter", "noun", "B:0 b:0", "the 2nd letter of the Roman alphabet"),
     Synset("stride", "noun", "stride:0", 'progress (in the phrase; "make strides") of a kind; "what strides"'),
     Synset("expression", "noun", "on_the_job:0", 'a workplace; as in the expression "on the job";'),
+    Synset("dog", "noun", "dog:0 domestic_dog:0 Canis_familiaris:0", "a pet", pointers="@:canine +:chase @:pet"),
+    Synset("canine", "noun", "canine:0 canid:0", "an animal that hunts", pointers="~:dog"),
+    Synset("pet", "noun", "domestic_animal:0 canine:1", "an animal of the house", pointers="~:dog"),
+    Synset("rex", "noun", "Rex:0", "a dog in the house next door", pointers="@i:dog"),
     Synset("run-noun", "noun", "run:0", 'a score in a game: "two runs"'),
     Synset("tilt", "verb", "bank:0", "tip sideways"),
     Synset("deposit", "verb", "bank:1", 'bring to a lender, e.g., "bank the money"; "bank it"'),
+    Synset("chase", "verb", "dog:0 tail:0", "go after", pointers="+:dog"),
     Synset("run-verb", "verb", "run:0", 'move fast; e.g. "he ran home"'),
-    Synset("dark", "adj", "dark(a):0", "with little light"),
+    Synset("dark", "adj", "dark(a):0", "with little light", pointers="=:letter &:dusky !:drained"),
     Synset("dusky", "adj", "dusky:0 dim(p):0", "somewhat lit", head="dark"),
     Synset("tired", "adj", "tired:0", "in need of rest"),
-    Synset("drained", "adj", "dim:0 run_down(ip):0", "without strength", head="tired"),
-    Synset("dimly", "adv", "dimly:0", 'in a dim manner;"dimly lit"'),
+    Synset("drained", "adj", "dim:0 run_down(ip):0", "without strength", head="tired", pointers="!:dark"),
+    Synset("dimly", "adv", "dimly:0", 'in a dim manner;"dimly lit"', pointers="\\\\:dusky"),
     Synset("running", "adv", "run:0", "in a row"),
 )
 
@@ -72,7 +84,7 @@ def offsets_of(part: str) -> dict[str, str]:
 
 
 def _write_data(folder: Path, part: str) -> dict[str, str]:
-    offsets = offsets_of(part)
+    offsets = {name: offset for each in TYPES for name, offset in offsets_of(each).items()}
     lines = [_data_line(synset, offsets) for synset in SYNSETS if synset.part == part]
     (folder / f"data.{part}").write_text(LICENCE + "".join(lines))
     return offsets
@@ -82,9 +94,21 @@ def _data_line(synset: Synset, offsets: dict[str, str]) -> str:
     words = [word.rpartition(":") for word in synset.words.split()]
     spelled = " ".join(f"{word} {lex_id}" for word, _, lex_id in words)
     kind = "s" if synset.head else TYPES[synset.part]
-    pointers = f"001 & {offsets.get(synset.head, '0' * 8)} a 0000" if synset.head else "000"
     own = offsets.get(synset.name, "0" * 8)
-    return f"{own} 04 {kind} {len(words):02x} {spelled} {pointers} | {synset.gloss}  \n"
+    fields = [f"{own} 04 {kind} {len(words):02x} {spelled}", *_pointers(synset, offsets)]
+    if synset.part == "verb":
+        fields.append("02 + 02 00 + 08 01")  # sentence frames
+    return f"{' '.join(fields)} | {synset.gloss}  \n"
+
+
+def _pointers(synset: Synset, offsets: dict[str, str]) -> list[str]:
+    """Their number, then "symbol offset type source/target" each, the head's first."""
+    types = {other.name: TYPES[other.part] for other in SYNSETS}
+    named = [pointer.split(":") for pointer in synset.pointers.split()]
+    fields = [f"{symbol} {offsets.get(name, '0' * 8)} {types[name]} 0101" for symbol, name in named]
+    if synset.head:
+        fields.insert(0, f"& {offsets.get(synset.head, '0' * 8)} a 0000")
+    return [f"{len(fields):03d}", *fields]
 
 
 def _write_index(folder: Path, part: str, offsets: dict[str, str]) -> None:

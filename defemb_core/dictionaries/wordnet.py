@@ -4,8 +4,7 @@ The format is described in the manual pages wndb(5WN), senseidx(5WN) and cntlist
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,13 +13,16 @@ import polars as pl
 from defemb_core.cache import cache_folder, cached_frame
 from defemb_core.dictionaries import DEFINITION_SCHEMA, Dictionary
 from defemb_core.dictionaries.wordnet_files import (
+    MARKER,
     PARTS_OF_SPEECH,
-    TAG_COUNTS,
+    TagCounts,
     checked_folder,
     content_digest,
     ensure_wordnet,
     garbled,
+    parse_lemma,
     parsed_lines,
+    read_tag_counts,
 )
 from defemb_core.errors import DictionaryError
 
@@ -28,7 +30,6 @@ _FRAME_VERSION: Final = 2  # part of the cache key: raise it when the same files
 
 # An example is in double quotes and follows "; ", in some 60 glosses ", " or ": ", perhaps with "e.g." before it.
 _EXAMPLE: Final = re.compile(r'\s*[;:,]\s*(?:(?:as in )?e\.g\.,?\s*)?"')
-_MARKER: Final = re.compile(r"\((?:a|p|ip)\)")  # where an adjective may stand: galore(ip)
 _SENSE_KEY_TYPE: Final = {"n": 1, "v": 2, "a": 3, "r": 4, "s": 5}  # s: satellite adjective
 
 # Of a line's pointers the ones in `related`, each "symbol offset part-of-speech ".
@@ -59,8 +60,8 @@ class _Synset(NamedTuple):
     """A line of a data file."""
 
     identity: str  # noun-02084071
-    words: tuple[str, ...]  # as the file cases them, with blanks
-    lemmas: tuple[str, ...]  # the same in lower case, with underscores
+    words: tuple[str, ...]  # as the file cases them, with underscores
+    lemmas: tuple[str, ...]  # the same in lower case
     category: str  # type and file number, the start of a sense key: 1:05
     lex_ids: tuple[str, ...]  # tell a lemma's senses in one category apart; hexadecimal
     head: str | None  # offset of the head synset, satellite adjectives only
@@ -68,11 +69,8 @@ class _Synset(NamedTuple):
     definition: str
 
 
-TagCounts = Mapping[str, Mapping[str, int]]  # lemma, then the rest of its sense key, to tag count
-
-
 def read_wordnet(folder: Path) -> pl.DataFrame:
-    """Read WordNet into a definition frame, one line for each case-folded word and synset.
+    r"""Read WordNet into a definition frame, one line for each case-folded word and synset.
 
     Senses keep WordNet's order inside a part of speech. Across parts of speech the next sense is always the one with
     the larger tag count in cntlist.rev (how often it was met in sense-tagged text), of equal counts the one of the
@@ -83,7 +81,7 @@ def read_wordnet(folder: Path) -> pl.DataFrame:
 
     1. the synset's other words;
     2. the words of its hypernyms (pointers @ and @i) and, of a satellite adjective, of its head (&);
-    3. the words of its derivationally related forms (+), attributes (=), pertainyms (\\) and antonyms (!).
+    3. the words of its derivationally related forms (+), attributes (=), pertainyms (\) and antonyms (!).
 
     Some of these pointers lead from one word of the synset to one word of another; every word of the other synset is
     taken all the same, for every word of this one. The line's own word, in whatever case, is left out of all groups,
@@ -101,17 +99,17 @@ def read_wordnet(folder: Path) -> pl.DataFrame:
         DictionaryError: A file is missing, cut short or garbled; file and line are in the message.
     """
     checked_folder(folder, "wordnet folder")
-    counts = _read_tag_counts(folder)
-    names = ("folded", "pos", "word", "definition", "synset", "tags")
-    columns: dict[str, list] = {name: [] for name in names}
-    synsets: list[_Synset] = []
+    counts = read_tag_counts(folder)
+    columns: dict[str, list] = {name: [] for name in ("folded", "pos", "word", "definition", "synset", "tags")}
+    words, links = [], []
     for suffix, pos in PARTS_OF_SPEECH.items():
-        held = _read_synsets(folder, suffix)
-        _read_senses(folder, suffix, held, counts, columns)
+        synsets = _read_synsets(folder, suffix)
+        _read_senses(folder, suffix, synsets, counts, columns)
         columns["pos"] += [pos] * (len(columns["word"]) - len(columns["pos"]))
-        synsets += held.values()
+        words.append(_words(synsets.values()))
+        links.append(_links(synsets.values()))
     senses = pl.DataFrame(columns, schema_overrides={"tags": pl.Int32})
-    return _merged(_with_related(senses, _related_words(folder, synsets)))
+    return _merged(_with_related(senses, _related_words(folder, pl.concat(words), pl.concat(links))))
 
 
 def _merged(senses: pl.DataFrame) -> pl.DataFrame:
@@ -137,14 +135,14 @@ def _read_senses(
     """Append the senses of one part of speech to `columns`, in the order of its index file."""
     path = folder / f"index.{suffix}"
     number = named = 0
-    for number, (lemma, offsets) in parsed_lines(path, _parse_lemma):
+    for number, (lemma, offsets) in parsed_lines(path, parse_lemma):
         tagged = counts.get(lemma)
         for offset in offsets:
             synset = synsets.get(offset)
             if synset is None or lemma not in synset.lemmas:
                 raise garbled(path, number, f"synset {offset} in data.{suffix} has no word {lemma}")
             columns["folded"].append(lemma.replace("_", " ").casefold())
-            columns["word"].append(synset.words[synset.lemmas.index(lemma)])
+            columns["word"].append(synset.words[synset.lemmas.index(lemma)].replace("_", " "))
             columns["definition"].append(synset.definition)
             columns["synset"].append(synset.identity)
             columns["tags"].append(_tag_count(tagged, synset, lemma, synsets) if tagged else 0)
@@ -154,58 +152,22 @@ def _read_senses(
         raise garbled(path, number, f"the file ends after {named:,} senses, data.{suffix} has {held:,}")
 
 
-def _with_related(senses: pl.DataFrame, related: pl.DataFrame) -> pl.DataFrame:
-    """Add the column `related`: of what `_related_words` returns all but the line's own word, as text."""
-    lines = senses.with_row_index("line")
-    texts = (
-        lines.select("line", "synset", own="folded")
-        .join(related, on="synset", maintain_order="left_right")
-        .filter(pl.col("folded") != pl.col("own"))
-        .group_by("line", "group", maintain_order=True)
-        .agg("related")
-        .with_columns(pl.col("related").list.join(", "))
-        .group_by("line", maintain_order=True)
-        .agg("related")
-        .with_columns(pl.col("related").list.join("; "))
-    )
-    return lines.join(texts, on="line", how="left", maintain_order="left").drop("line")
+def _words(synsets: Collection[_Synset]) -> pl.DataFrame:
+    """Words in the order of the files: `synset`, `related` (as written), `folded`, `satellite` (is the synset one)."""
+    words = {
+        "synset": [synset.identity for synset in synsets for _ in synset.words],
+        "related": [word for synset in synsets for word in synset.words],
+        "folded": [word.casefold() for synset in synsets for word in synset.words],
+        "satellite": [synset.head is not None for synset in synsets for _ in synset.words],
+    }
+    return pl.DataFrame(words).with_columns(pl.col("related", "folded").str.replace_all("_", " ", literal=True))
 
 
-def _related_words(folder: Path, synsets: Sequence[_Synset]) -> pl.DataFrame:
-    """The groups of words that `read_wordnet` describes, for whole synsets, so with the line's own word in them.
-
-    Returns:
-        Columns `synset`, `group` (0, 1, 2), `related` (a word) and `folded` (the same case-folded); a synset's lines
-        come in the order of groups and words.
-    """
-    spelled = [word for synset in synsets for word in synset.words]
-    words = pl.DataFrame(
-        {
-            "synset": [synset.identity for synset in synsets for _ in synset.words],
-            "related": spelled,
-            "folded": [word.casefold() for word in spelled],
-            "satellite": [synset.head is not None for synset in synsets for _ in synset.words],
-        }
-    )
-    links = _links(synsets).join(words.rename({"synset": "to"}), on="to", how="left", maintain_order="left_right")
-    for synset, target in links.filter(pl.col("related").is_null()).select("synset", "to").head(1).iter_rows():
-        raise _dangling(folder, synset, target)
-    names = ("synset", "group", "related", "folded")
-    broader = ~(pl.col("similar") & pl.col("satellite"))  # from a satellite to its head, not from the head to it
-    parts = (words.with_columns(group=0).select(names), links.filter(broader).select(names))
-    return (
-        pl.concat(parts, how="vertical_relaxed")
-        .unique(["synset", "group", "folded"], keep="first", maintain_order=True)
-        .sort("group", maintain_order=True)
-    )
-
-
-def _links(synsets: Sequence[_Synset]) -> pl.DataFrame:
-    """Pointers that matter here, in the order of the files: `synset`, `to` (a synset), `group` (1 or 2), `similar`."""
-    pointers = {"synset": [synset.identity for synset in synsets], "link": [synset.pointers for synset in synsets]}
+def _links(synsets: Collection[_Synset]) -> pl.DataFrame:
+    """Pointers that count here, in the order of the files: `synset`, `to` (a synset), `group` (1 or 2), `similar`."""
     link = pl.col("link")
     return (
-        pl.DataFrame(pointers)
+        pl.DataFrame({"synset": [s.identity for s in synsets], "link": [s.pointers for s in synsets]})
         .with_columns(link.str.extract_all(_POINTER))
         .explode("link", empty_as_null=False)
         .select(
@@ -215,6 +177,35 @@ def _links(synsets: Sequence[_Synset]) -> pl.DataFrame:
             similar=link.str.starts_with("&"),
         )
     )
+
+
+def _related_words(folder: Path, words: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
+    """The groups that `read_wordnet` describes, of whole synsets: `synset`, `group` (0, 1, 2), `related`, `folded`."""
+    linked = links.join(words.rename({"synset": "to"}), on="to", how="left", maintain_order="left_right")
+    for synset, target in linked.filter(pl.col("related").is_null()).select("synset", "to").head(1).iter_rows():
+        raise _dangling(folder, synset, target)
+    broader = ~(pl.col("similar") & pl.col("satellite"))  # a satellite's head, not a head's satellites
+    names = ("synset", "group", "related", "folded")
+    return pl.concat([words.with_columns(group=pl.lit(0)).select(names), linked.filter(broader).select(names)]).unique(
+        ["synset", "group", "folded"], keep="first", maintain_order=True
+    )
+
+
+def _with_related(senses: pl.DataFrame, related: pl.DataFrame) -> pl.DataFrame:
+    """Add the column `related`: what `_related_words` has for the synset, less the line's own word, as text."""
+    lines, word = senses.with_row_index("line"), pl.col("related")
+    texts = (
+        lines.select("line", "synset", own="folded")
+        .join(related, on="synset", maintain_order="left_right")
+        .filter(pl.col("folded") != pl.col("own"))
+        .group_by("line", "group", maintain_order=True)
+        .agg(word)
+        .sort("line", "group")
+        .group_by("line", maintain_order=True)
+        .agg(word.list.join(", "))
+        .with_columns(word.list.join("; "))
+    )
+    return lines.join(texts, on="line", how="left", maintain_order="left").drop("line")
 
 
 def _dangling(folder: Path, synset: str, target: str) -> DictionaryError:
@@ -247,10 +238,10 @@ def _parse_synset(line: str, pos: str) -> _Synset:
     pointers = words[end + 1] if int(words[end]) else ""
     if not (offset.isdigit() and end and gloss.strip()) or pointers.count(" ") < 4 * int(words[end]) - 1:
         raise ValueError
-    names = words[:end:2] if ")" not in rest else [_MARKER.sub("", word) for word in words[:end:2]]
+    names = words[:end:2] if ")" not in rest else [MARKER.sub("", word) for word in words[:end:2]]
     return _Synset(
         identity=f"{pos}-{offset}",
-        words=tuple(word.replace("_", " ") for word in names),
+        words=tuple(names),
         lemmas=tuple(word.lower() for word in names),
         category=f"{_SENSE_KEY_TYPE[kind]}:{filenum}",
         lex_ids=tuple(words[1:end:2]),
@@ -269,28 +260,3 @@ def _definition(gloss: str) -> str:
         if before and before.count('"') % 2 == 0 and before.count("(") <= before.count(")"):
             return before.rstrip(" ;:,")
     return gloss.rstrip(" ;:")
-
-
-def _parse_lemma(line: str) -> tuple[str, list[str]]:
-    """Parse "lemma pos synset_cnt p_cnt symbol... sense_cnt tagsense_cnt offset..." into lemma and offsets."""
-    fields = line.split()
-    count = int(fields[2])
-    if count < 1 or len(fields) != 6 + int(fields[3]) + count:
-        raise ValueError
-    return fields[0].lower(), fields[-count:]
-
-
-def _read_tag_counts(folder: Path) -> TagCounts:
-    """What cntlist.rev says; the sense numbers in it are partly stale, so only its sense keys are used."""
-    path = folder / TAG_COUNTS
-    counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for _, (lemma, key, count) in parsed_lines(path, _parse_count) if path.is_file() else ():
-        counts[lemma][key] = count
-    return counts
-
-
-def _parse_count(line: str) -> tuple[str, str, int]:
-    """Parse "lemma%sense_key sense_number tag_cnt"; some head words in the keys keep their markers."""
-    name, _, count = line.split()
-    lemma, _, key = name.partition("%")
-    return lemma, (_MARKER.sub("", key) if ")" in key else key), int(count)

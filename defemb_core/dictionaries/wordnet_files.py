@@ -3,12 +3,14 @@
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import subprocess
 import tarfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -16,13 +18,17 @@ from defemb_core.cache import cache_folder, temporary_neighbour
 from defemb_core.errors import DictionaryError
 
 T = TypeVar("T")
+TagCounts = Mapping[str, Mapping[str, int]]  # lemma, then the rest of its sense key, to tag count
 
 PARTS_OF_SPEECH: Final = {"noun": "noun", "verb": "verb", "adj": "adjective", "adv": "adverb"}
 """File suffix to part of speech, in the order that breaks ties between senses."""
 
+MARKER: Final = re.compile(r"\((?:a|p|ip)\)")
+"""Where an adjective may stand, part of its spelling in the files: galore(ip)."""
+
 _REQUIRED: Final = tuple(f"{kind}.{suffix}" for kind in ("data", "index") for suffix in PARTS_OF_SPEECH)
-TAG_COUNTS: Final = "cntlist.rev"
-_OPTIONAL: Final = (TAG_COUNTS, *(f"{suffix}.exc" for suffix in PARTS_OF_SPEECH))
+_TAG_COUNTS: Final = "cntlist.rev"
+_OPTIONAL: Final = (_TAG_COUNTS, *(f"{suffix}.exc" for suffix in PARTS_OF_SPEECH))
 _SYSTEM_FOLDERS: Final = (
     "/usr/share/wordnet",  # Debian, Ubuntu
     "/usr/share/wordnet-3.0/dict",  # Fedora
@@ -79,6 +85,7 @@ def _missing(folder: Path) -> list[str]:
 
 
 def checked_folder(folder: Path, what: str) -> Path:
+    """Return `folder` if no file that WordNet must have is missing; else a DictionaryError that calls it `what`."""
     if missing := _missing(folder):
         raise DictionaryError(f"{what} {folder} lacks {', '.join(missing)}; name the folder that holds all these files")
     return folder
@@ -200,13 +207,14 @@ def parsed_lines(path: Path, parse: Callable[[str], T]) -> Iterator[tuple[int, T
 
 
 def garbled(path: Path, number: int, what: str) -> DictionaryError:
+    """The error for a line (counted from 1) that is not as it should be, to be raised by the caller."""
     return DictionaryError(f"{path} line {number}: {what}; take the folder's files from one whole WordNet release")
 
 
 def content_digest(folder: Path) -> str:
     """SHA-256 over the name, size and content of each file that `read_wordnet` uses."""
     digest = hashlib.sha256()
-    for name in (*_REQUIRED, TAG_COUNTS):
+    for name in (*_REQUIRED, _TAG_COUNTS):
         path = folder / name
         try:
             content = path.read_bytes() if name in _REQUIRED or path.is_file() else b""
@@ -215,3 +223,28 @@ def content_digest(folder: Path) -> str:
         digest.update(f"{name} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def parse_lemma(line: str) -> tuple[str, list[str]]:
+    """Parse "lemma pos synset_cnt p_cnt symbol... sense_cnt tagsense_cnt offset..." into lemma and offsets."""
+    fields = line.split()
+    count = int(fields[2])
+    if count < 1 or len(fields) != 6 + int(fields[3]) + count:
+        raise ValueError
+    return fields[0].lower(), fields[-count:]
+
+
+def read_tag_counts(folder: Path) -> TagCounts:
+    """What cntlist.rev says; the sense numbers in it are partly stale, so only its sense keys are used."""
+    path = folder / _TAG_COUNTS
+    counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for _, (lemma, key, count) in parsed_lines(path, _parse_count) if path.is_file() else ():
+        counts[lemma][key] = count
+    return counts
+
+
+def _parse_count(line: str) -> tuple[str, str, int]:
+    """Parse "lemma%sense_key sense_number tag_cnt"; some head words in the keys keep their markers."""
+    name, _, count = line.split()
+    lemma, _, key = name.partition("%")
+    return lemma, (MARKER.sub("", key) if ")" in key else key), int(count)

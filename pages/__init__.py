@@ -1,0 +1,1 @@
+"""The pages, thin scripts in the order of the flow."""

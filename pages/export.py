@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import streamlit as st
+
+from defemb_core.export import FORMATS, export
+from defemb_core.export_card import card
+from pages.shared import state
+from pages.shared.evidence import show_evidence
+from pages.shared.text import as_text
+
+EXPLAINED = {
+    "checkpoint": "a folder for from_pretrained (and sentence-transformers), the rebuilt rows in place",
+    "safetensors": "the table as one tensor, with the marks of rebuilt rows",
+    "npy": "the table as a NumPy array",
+    "parquet": "one line a token: text, kind, group and its row",
+    "word2vec": "text, one line a token, for gensim and the like",
+}
+SUFFIXES = {"safetensors": ".safetensors", "npy": ".npy", "parquet": ".parquet", "word2vec": ".txt"}
+
+st.title("Export")
+comparison = state.comparison_or_stop()
+folder = state.chosen_run()
+assert folder is not None  # comparison_or_stop has stopped the page otherwise
+
+with st.container(border=True):
+    st.subheader(as_text(f"{comparison.plm.title}, rebuilt"), anchor=False)
+    show_evidence(folder)
+
+to = st.radio("Format", FORMATS, format_func=lambda f: f"{f}: {EXPLAINED[f]}", key="format", bind="query-params")
+default = Path("exports").absolute() / f"{folder.name}{SUFFIXES.get(to, '')}"
+out = Path(
+    st.text_input("Write to", str(default), key=f"out-{to}-{folder.name}", help="A new file or folder on this machine.")
+).expanduser()
+force = st.checkbox("Replace an earlier export", key="force")
+if st.button("Export", type="primary", icon=":material/download:"):
+    with st.spinner(f"Writing {to}"):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        written = export(comparison.reconstruction, comparison.plm, to, out, force)
+    st.session_state["exported"] = str(written)
+if written_to := st.session_state.get("exported"):
+    path = Path(written_to)
+    st.success(f"Written to {as_text(written_to)}", icon=":material/check_circle:")
+    if path.is_file():
+        st.download_button(
+            "Download a copy", path.read_bytes, path.name, icon=":material/download:", on_click="ignore", key="copy"
+        )
+    else:
+        st.code(f'AutoModel.from_pretrained("{written_to}")', language="python")
+with st.expander("The card that goes with every export", icon=":material/badge:"):
+    st.json(card(comparison.reconstruction))

@@ -1,0 +1,67 @@
+import polars as pl
+import streamlit as st
+
+from defemb_core.frequency import SOURCES, Groups
+from defemb_core.plm import BUNDLED
+from defemb_core.reconstruction import Settings
+from defemb_core.vocabulary import KINDS, tokenizer_kind
+from pages.shared import state, tables
+from pages.shared.progress import active_runs, free_run_name, start_reconstruction
+from pages.shared.text import as_text
+
+st.title("Model and vocabulary")
+name = st.session_state.get("plm") or BUNDLED
+
+if not state.complete_runs():
+    with st.container(border=True):
+        st.subheader("See a real model's embeddings, and repair them")
+        st.markdown(
+            "Pretrained embedding tables crowd into a cone, and rare tokens lose their meaning. defemb rebuilds each "
+            "token's row from its dictionary definition and shows the table before and after."
+        )
+        running = active_runs()
+        if running:
+            st.page_link("pages/reconstruction.py", label="A run is at work: watch it", icon=":material/construction:")
+        elif st.button("Rebuild the bundled model", type="primary", icon=":material/play_arrow:"):
+            start_reconstruction(free_run_name(BUNDLED, "instant"), BUNDLED, "wordnet", Settings("instant"), None)
+            st.switch_page("pages/reconstruction.py")
+        st.caption("all-MiniLM-L6-v2 with WordNet's definitions: about ten seconds, then a minute for the UMAP maps.")
+
+plm = state.plm_named(name)
+st.subheader(as_text(plm.title))
+facts = st.columns(5)
+facts[0].metric("Architecture", plm.architecture, help="The class that wrote the checkpoint.")
+facts[1].metric("Rows (V)", f"{plm.rows:,}", help="Rows of the embedding table, one a token id.")
+facts[2].metric("Columns (H)", f"{plm.width:,}", help="Dimensions of each embedding.")
+facts[3].metric("Parameters", f"{plm.parameters / 1e6:.1f} M", help="In the whole checkpoint.")
+facts[4].metric("Output rows", plm.output_rows, help="Rows of a language-model head, and whether they are the input's.")
+st.caption(
+    f"Revision {as_text(plm.revision or 'local folder')}; licence {as_text(plm.licence or 'not named by the card')}; "
+    f"tokenizer {tokenizer_kind(plm.tokenizer)}; mask token {as_text(plm.mask_token or 'none')}."
+)
+
+with st.expander("Frequency groups", icon=":material/tune:"):
+    source = st.segmented_control(
+        "Frequency from", SOURCES, default="vocabulary", required=True, key="frequency", persist_state="session",
+        help="vocabulary: the order of the rows, most frequent first. wordfreq: counts of words in large corpora.",
+    )  # fmt: skip
+    cuts = st.slider(
+        "Frequent up to, rare from (% of ranked rows)", 0, 100, (30, 80), key="cuts", persist_state="session"
+    )
+groups = Groups(cuts[0] / 100, (cuts[1] - cuts[0]) / 100, 1 - cuts[1] / 100)
+vocabulary = state.vocabulary_of(name, source, groups)
+
+st.subheader("Vocabulary")
+st.caption(f"Frequency groups by {'row order' if source == 'vocabulary' else 'wordfreq (English)'}; special and unused "
+           "rows take no part.")  # fmt: skip
+left, right = st.columns([1, 2], gap="large")
+with left:
+    counts = (
+        vocabulary.group_by("kind", "group").len().pivot("group", index="kind", values="len").sort("kind").fill_null(0)
+    )
+    st.dataframe(counts, hide_index=True, key="kinds-by-group")
+with right:
+    wanted = st.text_input("Find rows", placeholder="part of a token's text", key="find")
+    kinds = st.pills("Kinds", KINDS.categories.to_list(), selection_mode="multi", key="kinds")
+    shown = vocabulary.filter(pl.col("text").str.contains(wanted, literal=True)) if wanted else vocabulary
+    tables.show(shown.filter(pl.col("kind").is_in(kinds)) if kinds else shown, "vocabulary", total=vocabulary.height)

@@ -1,0 +1,71 @@
+import numpy as np
+import streamlit as st
+
+from pages.shared import state, tables
+from pages.shared.progress import analysis_status, start_analysis, watch_analysis
+from pages.shared.selection import chosen_rows, show_map
+
+COLOURS = {
+    "group": "frequency group",
+    "kind": "kind of token",
+    "coverage": "rebuilt or kept",
+    "movement": "movement (1 - cosine of a token's two rows)",
+    "turnover": "new among the ten nearest neighbours",
+}
+
+st.title("Projection")
+comparison = state.comparison_or_stop()
+folder = state.chosen_run()
+analysis = state.analysis_of(comparison)
+changes = state.changes_of(comparison)
+
+if analysis is None and folder is not None:
+    status = analysis_status(folder)
+    if status is None or status.state in {"complete", "interrupted"}:  # complete: its cache has been cleared since
+        start_analysis(folder)
+        st.rerun()
+    if status.is_active:
+        st.info("PCA now; the UMAP maps appear here as soon as they are done.", icon=":material/hourglass_top:")
+        watch_analysis(folder)
+    elif st.button(f"Compute the UMAP maps ({status.state} before)", icon=":material/play_arrow:"):
+        start_analysis(folder)
+        st.rerun()
+
+left, right = st.columns([1, 2])
+methods = ["umap", "pca"] if analysis else ["pca"]
+method = left.segmented_control(
+    "Projection", methods, format_func=str.upper, default=methods[0], required=True, key=f"map-{len(methods)}"
+)
+known = {name: words for name, words in COLOURS.items() if name != "turnover" or "turnover" in changes.columns}
+by = right.selectbox("Colour by", list(known), format_func=known.__getitem__, key="colour", bind="query-params")
+maps = analysis.maps if analysis and method == "umap" else state.pca_of(comparison)
+
+names = ("original", "rebuilt")
+selected = chosen_rows(maps, by)
+for column, name, projection, other in zip(st.columns(2), names, maps, reversed(names), strict=True):
+    with column:
+        marked = selected.rows if selected.source != name else np.empty(0, np.int32)
+        show_map(name, other, projection, changes, by, marked)
+st.caption(
+    "Every row of the table is drawn. "
+    + (
+        "UMAP from exact neighbours (cosine, 15), seed 0; the rebuilt map starts from the original's coordinates and is "
+        "Procrustes-aligned to it. Distances in a map are only a hint: neighbours and movement are measured in the full space."
+        if method == "umap"
+        else f"Both tables on the original's first two principal directions, which hold "
+        f"{sum(maps[0].settings['explained']):.1%} of its variance and {sum(maps[1].settings['explained']):.1%} of the "
+        "rebuilt table's: a shadow of the full space."
+    )
+)
+
+st.subheader("Selected tokens", anchor=False)
+if selected.rows.size == 0:
+    st.info(
+        "Drag a lasso or a box on either map: the same tokens are marked on the other and listed here.",
+        icon=":material/lasso_select:",
+    )
+else:
+    tables.show(
+        changes[selected.rows.tolist()].sort("movement", descending=True), "selected", total=changes.height,
+        column_order=["text", "group", "kind", "movement", "turnover", "cosine", "zipf", "rebuilt", "token_id"],
+    )  # fmt: skip

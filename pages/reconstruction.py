@@ -1,0 +1,67 @@
+import streamlit as st
+
+from defemb_core.plm import BUNDLED
+from defemb_core.reconstruction import METHODS, Settings
+from defemb_core.runs import delete_run, list_runs, read_status, run_path, start_run
+from pages.shared.evidence import show_evidence
+from pages.shared.progress import active_runs, free_run_name, start_reconstruction, watch_run
+from pages.shared.text import as_text
+
+st.title("Reconstruction")
+plm = st.session_state.get("plm") or BUNDLED
+
+for folder in active_runs():
+    with st.container(border=True):
+        watch_run(folder)
+if finished := st.session_state.get("finished_run"):
+    st.success(f"{as_text(finished)} is complete.", icon=":material/check_circle:")
+    show_evidence(run_path(finished))
+
+with st.form("settings", border=True):
+    st.subheader("Rebuild a table")
+    left, middle, right = st.columns(3, gap="large")
+    method = left.segmented_control(
+        "Method", METHODS, default="instant", required=True,
+        help="instant: definitions as bags of input embeddings, seconds. frozen: these and the PLM's states, about two "
+        "minutes on two cores, better on held-out tokens.",
+    )  # fmt: skip
+    dictionary = left.text_input("Dictionary", "wordnet", help="'wordnet' or 'wordnet:FOLDER'.")
+    relations = left.toggle(
+        "Related words count", True, help="Synonyms, hypernyms and derived words join the definition."
+    )
+    alpha = middle.slider("Share rebuilt (alpha)", 0.0, 1.0, 1.0, 0.05, help="Of the rows that have a definition, from the "
+                          "least frequent up. 1 rebuilds all of them.")  # fmt: skip
+    blend = middle.slider(
+        "Blend", 0.0, 1.0, 1.0, 0.05, help="Share of the rebuilt row in the new one; 0 is the original."
+    )
+    match_norms = middle.toggle("Match norms", help="Scale each rebuilt row to its original's length.")
+    senses = right.number_input("Senses a token", 1, 50, 5, help="From the first; later senses weigh less.")
+    folds = right.number_input("Folds", 2, 20, 5, help="Cross-fitting: each row comes from a map that did not see it.")
+    seed = right.number_input("Seed", 0, 2**31 - 1, 0, help="The same seed gives the same table, to the bit.")
+    if st.form_submit_button("Rebuild", type="primary", icon=":material/play_arrow:", disabled=bool(active_runs())):
+        settings = Settings(method, alpha, blend, match_norms, relations, int(senses), int(folds), int(seed))
+        st.session_state.pop("finished_run", None)
+        start_reconstruction(free_run_name(plm, method), plm, dictionary, settings, None)
+        st.rerun()
+st.caption(f"PLM: {as_text(plm)} (chosen at the left). The work runs in a process of its own: closing this page does not "
+           "stop it.")  # fmt: skip
+
+st.subheader("History")
+runs = list_runs()
+if not runs:
+    st.info("No run yet. The settings above are good defaults: press Rebuild.", icon=":material/info:")
+for folder in runs:
+    status = read_status(folder)
+    with st.expander(f"{as_text(folder.name)} · {status.state}", icon=":material/history:"):
+        if status.state == "complete":
+            show_evidence(folder)
+        elif status.message:
+            st.error(as_text(status.message), icon=":material/error:")
+        resume, delete, _ = st.columns([1, 1, 4])
+        resumable = status.state in {"interrupted", "cancelled", "failed"} and (folder / "command.json").is_file()
+        if resumable and resume.button("Resume", key=f"resume-{folder.name}", icon=":material/resume:"):
+            start_run(None, folder)
+            st.rerun()
+        if not status.is_active and delete.button("Delete", key=f"delete-{folder.name}", icon=":material/delete:"):
+            delete_run(folder)
+            st.rerun()

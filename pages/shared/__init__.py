@@ -1,0 +1,1 @@
+"""What the pages share; all of it imports Streamlit."""

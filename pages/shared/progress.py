@@ -1,0 +1,75 @@
+"""Watching background work: a progress bar with an estimate, a way to cancel, one rerun when it ends."""
+
+import time
+from datetime import datetime
+from pathlib import Path
+
+import streamlit as st
+
+from defemb_core.cli import reconstruct_arguments
+from defemb_core.reconstruction import Settings
+from defemb_core.runs import Status, cancel_run, list_runs, read_status, run_path, start_run
+from pages.shared.text import as_duration, as_text
+
+
+def start_reconstruction(name: str, plm: str, dictionary: str, settings: Settings, frequency: str | None) -> Path:
+    """Start a run in the background and return its directory."""
+    folder = run_path(name)
+    start_run(reconstruct_arguments(folder, plm, dictionary, settings, frequency), folder)
+    return folder
+
+
+def free_run_name(plm: str, method: str) -> str:
+    """Return a name for a new run that no run has yet."""
+    stem = "".join(c if c.isalnum() else "-" for c in Path(plm).name).strip("-").lower() or "plm"
+    return f"{stem[:40]}-{method}-{datetime.now().strftime('%m%d-%H%M%S')}"
+
+
+def active_runs() -> list[Path]:
+    """Return the runs whose process is at work."""
+    return [folder for folder in list_runs() if read_status(folder).is_active]
+
+
+@st.fragment(run_every=1.0)
+def watch_run(folder: Path) -> None:
+    """Show a run until it ends; a finished one becomes the rebuilt table."""
+    status = read_status(folder)
+    if status.is_active:
+        show_progress(status, folder.name)
+        if st.button("Cancel", key=f"cancel-{folder.name}", icon=":material/stop_circle:"):
+            with st.spinner("Stopping"):
+                cancel_run(folder)
+        return
+    if status.state == "complete":
+        st.session_state["next_run"] = folder.name
+        st.session_state["finished_run"] = folder.name
+    st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def watch_analysis(folder: Path) -> None:
+    """Show the search for neighbours and UMAP maps of the run in `folder` until it ends."""
+    job = folder / "analysis"
+    status = read_status(job) if (job / "status.json").exists() else None
+    if status is None or not status.is_active:
+        st.rerun()
+    else:
+        show_progress(status, "UMAP and neighbours")
+
+
+def analysis_status(folder: Path) -> Status | None:
+    """Return the status of the run's analysis, None if it was never started."""
+    job = folder / "analysis"
+    return read_status(job) if (job / "status.json").exists() else None
+
+
+def start_analysis(folder: Path) -> None:
+    """Start the search for neighbours and maps in the background."""
+    start_run(["analyse", str(folder)], folder / "analysis")
+
+
+def show_progress(status: Status, title: str) -> None:
+    """Show one bar: the stage, how long it has taken and about how long it will."""
+    elapsed = as_duration(time.time() - status.started)
+    left = f", about {as_duration(status.remaining)} left" if status.remaining is not None else ""
+    st.progress(status.fraction, f"{as_text(title)}: {as_text(status.stage)} ({elapsed}{left})")

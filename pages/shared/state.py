@@ -1,0 +1,138 @@
+"""What pages share: core calls, cached by content, and what the user has chosen.
+
+Caches are keyed by names, files' time stamps and digests, never by arrays: Streamlit hashes a large array from a sample
+of its elements, and one changed row would mostly go unseen.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import streamlit as st
+
+from defemb_core.comparison import Analysis, Comparison, open_comparison, read_analysis, token_changes
+from defemb_core.dictionaries import Dictionary, load_dictionary
+from defemb_core.frequency import Groups, Source, plm_vocabulary
+from defemb_core.isotropy import Isotropy, isotropy_by_group
+from defemb_core.neighbours import normalise_rows
+from defemb_core.plm import PLM, load_plm
+from defemb_core.projection import Projection, project_pca
+from defemb_core.runs import list_runs, read_status, runs_folder
+from defemb_core.spectrum import Spectrum, singular_values
+
+
+@st.cache_resource(show_spinner="Reading the model's table", max_entries=3)
+def plm_named(name: str) -> PLM:
+    """Return the PLM; one object serves every session."""
+    return load_plm(name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def vocabulary_of(name: str, source: Source | None = None, groups: Groups | None = None) -> pl.DataFrame:
+    """Return the PLM's vocabulary frame."""
+    return plm_vocabulary(plm_named(name), source, groups)
+
+
+@st.cache_resource(show_spinner="Reading the dictionary", max_entries=3)
+def dictionary_named(spec: str) -> Dictionary:
+    """Return the dictionary."""
+    return load_dictionary(spec)
+
+
+def complete_runs() -> list[Path]:
+    """Return the runs that can be compared, newest first."""
+    return [folder for folder in list_runs() if read_status(folder).state == "complete"]
+
+
+def chosen_run() -> Path | None:
+    """Return the run that the sidebar names as the rebuilt table, or None."""
+    name = st.session_state.get("run")
+    folder = runs_folder() / name if name else None
+    return folder if folder and (folder / "config.json").is_file() else None
+
+
+def comparison_or_stop() -> Comparison:
+    """Return original and rebuilt, or say what to do next and end the page."""
+    folder = chosen_run()
+    if folder is None:
+        st.info("There is no rebuilt table yet. Rebuild one: it takes seconds.", icon=":material/info:")
+        st.page_link("pages/reconstruction.py", label="Go to Reconstruction", icon=":material/construction:")
+        st.stop()
+    return _comparison(str(folder), (folder / "config.json").stat().st_mtime_ns)
+
+
+@st.cache_resource(show_spinner="Opening the run", max_entries=4)
+def _comparison(folder: str, stamp: int) -> Comparison:
+    del stamp  # only part of the key: a run rebuilt under the same name is another run
+    return open_comparison(Path(folder))
+
+
+def analysis_of(comparison: Comparison) -> Analysis | None:
+    """Return neighbours and UMAP maps if they have been found, else None; looked up again until they are there."""
+    known: dict[str, Analysis] = _analyses()
+    key = comparison.plm.digest + comparison.rebuilt_digest
+    if key not in known:
+        found = read_analysis(comparison)
+        if found is None:
+            return None
+        while len(known) > 3:
+            known.pop(next(iter(known)))
+        known[key] = found
+    return known[key]
+
+
+@st.cache_resource
+def _analyses() -> dict[str, Analysis]:
+    return {}
+
+
+def changes_of(comparison: Comparison) -> pl.DataFrame:
+    """Return what changed for each token; with turnover once neighbours are known."""
+    analysis = analysis_of(comparison)
+    return _changes(comparison, comparison.rebuilt_digest, analysis is not None)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _changes(_comparison: Comparison, digest: str, with_neighbours: bool) -> pl.DataFrame:
+    del digest
+    analysis = analysis_of(_comparison) if with_neighbours else None
+    return token_changes(_comparison, analysis.neighbours if analysis else None)
+
+
+def pca_of(comparison: Comparison) -> tuple[Projection, ...]:
+    """Return both tables' PCA maps on the original's axes."""
+    return _pca(comparison, comparison.plm.digest + comparison.rebuilt_digest)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Projecting")
+def _pca(_comparison: Comparison, digest: str) -> tuple[Projection, ...]:
+    del digest
+    return project_pca([_comparison.original, _comparison.rebuilt])
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def unit_rows(_matrix: np.ndarray, digest: str) -> np.ndarray:
+    """Return the table's rows at length 1, so that a click on a token is one product."""
+    del digest
+    return normalise_rows(_matrix)
+
+
+@st.cache_resource(max_entries=6, show_spinner="Measuring isotropy")
+def isotropy_of(_matrix: np.ndarray, digest: str, _groups: np.ndarray) -> dict[str, Isotropy]:
+    """Return isotropy by frequency group."""
+    del digest
+    return isotropy_by_group(_matrix, _groups)
+
+
+@st.cache_resource(max_entries=24, show_spinner="Computing spectra")
+def spectrum_of(_matrix: np.ndarray, digest: str, group: str, _rows: np.ndarray | None, centred: bool) -> Spectrum:
+    """Return the singular values of a table, or of one frequency group's rows."""
+    del digest, group
+    return singular_values(_matrix if _rows is None else _matrix[_rows], centred)
+
+
+def settings_in_words(comparison: Comparison) -> str:
+    """Return a run's settings as one line."""
+    settings = asdict(comparison.reconstruction.settings)
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())

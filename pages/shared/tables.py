@@ -1,0 +1,59 @@
+"""Tables of tokens: texts shown as text, every row counted, a download that no spreadsheet runs as a formula."""
+
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from defemb_core.text import formula_safe, plain
+
+# Rows sent to the browser at once; the rest is counted, searched for, and in the download.
+SHOWN = 2000
+_COLUMNS = {
+    "token_id": st.column_config.NumberColumn("id", help="The row of the table.", format="%d"),
+    "token": st.column_config.TextColumn("token", help="As the tokenizer stores it."),
+    "text": st.column_config.TextColumn("text", help="As a reader writes it."),
+    "starts_word": st.column_config.CheckboxColumn("starts word"),
+    "zipf": st.column_config.NumberColumn(
+        "Zipf", help="log10 of occurrences in a billion words (wordfreq).", format="%.1f"
+    ),
+    "rank": st.column_config.NumberColumn("rank", help="0 is the most frequent.", format="%d"),
+    "rebuilt": st.column_config.CheckboxColumn("rebuilt"),
+    "cosine": st.column_config.NumberColumn("cosine", help="Original row with rebuilt row, -1 to 1.", format="%.3f"),
+    "movement": st.column_config.NumberColumn("movement", help="1 - cosine; 0 is unmoved.", format="%.3f"),
+    "turnover": st.column_config.ProgressColumn(
+        "turnover", help="Share of the ten nearest neighbours (full space) that are new.", format="percent", max_value=1
+    ),
+    "norm_original": st.column_config.NumberColumn("norm original", format="%.2f"),
+    "norm_rebuilt": st.column_config.NumberColumn("norm rebuilt", format="%.2f"),
+    "similarity": st.column_config.NumberColumn("cosine", help="In the full space, -1 to 1.", format="%.3f"),
+}
+
+
+def show(frame: pl.DataFrame, name: str, total: int | None = None, select: bool = False, **options: Any) -> list[int]:
+    """Show a frame and return the positions of the rows selected.
+
+    Args:
+        frame: what to show.
+        name: of the download, and the widget's key.
+        total: how many rows there are in all, if `frame` is a part of them.
+        select: whether one row can be selected.
+        options: further arguments of st.dataframe.
+    """
+    shown = frame.head(SHOWN).with_columns(
+        pl.col(column).map_elements(plain, return_dtype=pl.String)
+        for column in ("token", "text")
+        if column in frame.columns
+    )
+    selecting: dict[str, Any] = {"on_select": "rerun", "selection_mode": "single-row"} if select else {}
+    event = st.dataframe(
+        shown, key=f"table-{name}", column_config=_COLUMNS, hide_index=True, width="stretch", **selecting, **options
+    )
+    cut = f", the first {SHOWN:,} shown" if frame.height > SHOWN else ""
+    line, button = st.columns([3, 1], vertical_alignment="center")
+    line.caption(f"{frame.height:,} of {total or frame.height:,} rows{cut}.")
+    button.download_button(
+        "CSV", lambda: formula_safe(frame).write_csv().encode(), f"{name}.csv", "text/csv", key=f"csv-{name}",
+        icon=":material/download:", type="tertiary", on_click="ignore",
+    )  # fmt: skip
+    return list(event["selection"]["rows"]) if select else []

@@ -1,0 +1,56 @@
+"""Everything about one token: its definitions, its rows' figures, its neighbours in both tables."""
+
+import numpy as np
+import polars as pl
+import streamlit as st
+
+from defemb_core.comparison import Comparison
+from defemb_core.neighbours import nearest_neighbours
+from defemb_core.text import plain
+from pages.shared import state, tables
+from pages.shared.text import as_text
+
+NEIGHBOURS = 10
+
+
+def show_token(comparison: Comparison, changes: pl.DataFrame, token_id: int) -> None:
+    """Show one token; neighbours are exact and come from the full space."""
+    token = changes.row(token_id, named=True)
+    st.subheader(f"“{as_text(plain(token['text']))}”", anchor=False)
+    zipf = "no Zipf frequency" if token["zipf"] is None else f"Zipf {token['zipf']:.1f}"
+    kept = "rebuilt" if token["rebuilt"] else "kept as it was"
+    st.caption(
+        f"row {token_id:,} · {token['kind']} · {token['group']} · {zipf} · {kept} · stored as {as_text(token['token'])}"
+    )
+    facts = st.columns(4)
+    facts[0].metric(
+        "Cosine of its rows", f"{token['cosine']:.3f}", help="Original with rebuilt, -1 to 1; 1 is unmoved."
+    )
+    facts[1].metric("Norm, original", f"{token['norm_original']:.2f}", help="Euclidean length of the row.")
+    facts[2].metric("Norm, rebuilt", f"{token['norm_rebuilt']:.2f}", help="Euclidean length of the row.")
+    turnover = f"{token['turnover']:.0%}" if "turnover" in token else "–"
+    facts[3].metric("Neighbours that are new", turnover, help="Of the ten nearest in the full space.")
+    _show_definitions(comparison, token_id)
+    before, after = st.columns(2)
+    with before:
+        st.markdown("**Nearest in the original**")
+        _show_neighbours(comparison, comparison.original, comparison.plm.digest, token_id, "original")
+    with after:
+        st.markdown("**Nearest in the rebuilt**")
+        _show_neighbours(comparison, comparison.rebuilt, comparison.rebuilt_digest, token_id, "rebuilt")
+
+
+def _show_definitions(comparison: Comparison, token_id: int) -> None:
+    senses = comparison.reconstruction.definitions.filter(pl.col("token_id") == token_id)
+    if senses.is_empty():
+        st.info("The dictionary has no definition of this token: its row is the original's.", icon=":material/info:")
+    for sense in senses.iter_rows(named=True):
+        line = f"({sense['pos']}) {sense['gloss']}" if sense["pos"] else sense["gloss"]
+        st.text(f"{sense['weight']:.2f}  {line}", help="The number is the sense's weight in the token's features.")
+
+
+def _show_neighbours(comparison: Comparison, matrix: np.ndarray, digest: str, token_id: int, name: str) -> None:
+    units = state.unit_rows(matrix, digest)
+    found = nearest_neighbours(units, NEIGHBOURS, rows=[token_id], normalised=True)
+    lines = comparison.vocabulary[found.indices[0].tolist()].select("text", "group", "token_id")
+    tables.show(lines.with_columns(similarity=pl.Series(found.similarities[0])), f"neighbours-{name}")

@@ -1,0 +1,52 @@
+import polars as pl
+import streamlit as st
+
+from defemb_core.text import plain
+from pages.shared import state, tables
+from pages.shared.progress import analysis_status, start_analysis, watch_analysis
+from pages.shared.search import find_tokens
+from pages.shared.token_card import show_token
+
+st.title("Tokens")
+comparison = state.comparison_or_stop()
+changes = state.changes_of(comparison)
+folder = state.chosen_run()
+
+left, right = st.columns([3, 4], gap="large")
+with left:
+    wanted = st.text_input("Search", key="q", bind="query-params", placeholder="text, or a regular expression")
+    options = st.columns(2)
+    regular = options[0].toggle("Regular expression", key="regex", bind="query-params")
+    rare = options[1].toggle("Low-frequency only", True, key="rare", bind="query-params", disabled=bool(wanted))
+    if "turnover" not in changes.columns and folder:
+        status = analysis_status(folder)
+        if status and status.is_active:
+            watch_analysis(folder)
+        elif st.button(
+            "Measure every token's change of neighbours", icon=":material/hub:", help="About half a minute, once."
+        ):
+            start_analysis(folder)
+            st.rerun()
+    found = find_tokens(changes, wanted, regular)
+    if rare and not wanted:
+        found = found.filter((pl.col("group") == "rare") & pl.col("rebuilt"))
+    by = "turnover" if "turnover" in changes.columns else "movement"
+    found = found.sort(by, "movement", descending=True)
+    st.caption(f"Sorted by {'how many of the ten nearest neighbours are new' if by == 'turnover' else 'movement, 1 - cosine'}, "
+               "measured in the full space.")  # fmt: skip
+    chosen = tables.show(
+        found, "tokens", total=changes.height, select=True, height=560,
+        column_order=["text", by, "cosine", "group", "kind", "zipf", "norm_original", "norm_rebuilt", "rebuilt", "token_id"],
+    )  # fmt: skip
+    if chosen:
+        st.session_state["token"] = int(found["token_id"][chosen[0]])
+with right:
+    if found.is_empty():
+        st.info("No token matches; try fewer letters.", icon=":material/info:")
+    default = int(found["token_id"][0]) if found.height else 0
+    st.session_state.setdefault("token", default)
+    token = st.number_input(
+        "Token id", 0, changes.height - 1, key="token", bind="query-params", help=f"Chosen in the table, such as "
+        f"{default} ({plain(changes['text'][default])}), or typed here.",
+    )  # fmt: skip
+    show_token(comparison, changes, int(token))
