@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from defemb_core.errors import DefembError
-from defemb_core.runs import Cancelled, Reporter, list_runs, read_status, run_path, working_in
+from defemb_core.runs import ANALYSIS, Cancelled, Reporter, list_runs, queue_run, read_status, run_path, working_in
 
 if TYPE_CHECKING:
     from defemb_core.comparison import Comparison
@@ -117,6 +117,8 @@ def _reconstruct(options: argparse.Namespace) -> None:
         with _Bar(reporter) as progress:
             made = reconstruct(plm, vocabulary, dictionary, settings, progress)
         save_reconstruction(made, options.out)
+        if options.analyse:
+            queue_run(options.out / ANALYSIS)
     held, covered = made.evidence["held_out"], made.evidence["coverage"]
     _say(
         f"rebuilt {covered['rebuilt']:,} of {covered['rows']:,} rows, {covered['without_definition']:,} have no "
@@ -132,7 +134,7 @@ def _analyse(options: argparse.Namespace) -> None:
 
     folder = _run(options.run)
     comparison = open_comparison(folder)
-    job = folder / "analysis"
+    job = folder / ANALYSIS
     # Maps are found again from disk in no time, so a complete analysis is simply looked up again.
     if (job / "status.json").exists() and read_status(job).state == "complete":
         (job / "status.json").unlink()

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
@@ -205,7 +204,8 @@ def _neighbours(matrix: np.ndarray, digest: str, progress: Callable[[int, int], 
 
 def _read_neighbours(path: Path) -> Neighbours | None:
     arrays = _read_arrays(path)
-    return Neighbours(arrays["indices"], arrays["similarities"]) if arrays else None
+    whole = arrays and {"indices", "similarities"} <= arrays.keys()
+    return Neighbours(arrays["indices"], arrays["similarities"]) if arrays and whole else None
 
 
 def _kept_map(path: Path, make: Callable[[], Projection]) -> Projection:
@@ -219,14 +219,15 @@ def _kept_map(path: Path, make: Callable[[], Projection]) -> Projection:
 
 def _read_map(path: Path) -> Projection | None:
     arrays = _read_arrays(path)
-    return Projection(arrays["coordinates"], "umap", {}, float(arrays["seconds"])) if arrays else None
+    whole = arrays and {"coordinates", "seconds"} <= arrays.keys()
+    return Projection(arrays["coordinates"], "umap", {}, float(arrays["seconds"])) if arrays and whole else None
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray] | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, BadZipFile, EOFError):  # absent or damaged: it is only a cache
+    except Exception:  # absent or damaged, which zipfile reports in a dozen ways: it is only a cache
         return None
 
 
@@ -235,4 +236,10 @@ def _write_arrays(path: Path, **arrays: np.ndarray) -> None:
         with to.open("wb") as file:  # savez would append .npz to a bare name
             np.savez(file, allow_pickle=False, **arrays)
 
-    write_atomically(path, write)
+    try:
+        write_atomically(path, write)
+    except OSError as exc:
+        raise RunError(
+            f"cannot write to the cache folder {str(cache_folder())!r} ({exc.strerror or exc}); "
+            "set DEFEMB_CACHE to a folder with space that you may write to"
+        ) from None

@@ -139,10 +139,13 @@ class _Ridge:
         """
         totals = np.zeros(len(STRENGTHS))
         for k, (values, vectors, product) in enumerate(self.decompositions):
-            x, y = self.x[self.folds[k]] - self.means[k][0], self.y[self.folds[k]] - self.means[k][1]
-            quadratic = (vectors.T @ (x.T @ x) @ vectors) * (product @ product.T)
-            linear = ((vectors.T @ (x.T @ y)) * product).sum(axis=1)
-            norm = float((y**2).sum())
+            (x_mean, y_mean), y = self.means[k], self.y[self.folds[k]]
+            # Moving the fold's n rows to the others' mean m: all N rows sum to 0, so they themselves sum to -(N - n) m.
+            moved = 2 * len(self.y) - len(y)
+            gram = self.grams[k] + moved * np.outer(x_mean, x_mean)
+            linear = ((vectors.T @ (self.products[k] + moved * np.outer(x_mean, y_mean))) * product).sum(axis=1)
+            quadratic = (vectors.T @ gram @ vectors) * (product @ product.T)
+            norm = float((y**2).sum() + moved * (y_mean**2).sum())
             for i, strength in enumerate(STRENGTHS):
                 shrink = self._shrink(values, strength)
                 totals[i] += shrink @ quadratic @ shrink - 2.0 * shrink @ linear + norm

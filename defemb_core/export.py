@@ -126,27 +126,26 @@ def _check_target(out: Path, to: str, force: bool, plm: PLM) -> None:
         raise ExportError(f"{str(taken[0])!r} exists; name another place, or force it to replace an earlier export")
     if plm.folder.resolve().is_relative_to(out.resolve()):
         raise ExportError(f"{str(out)!r} holds the PLM that is to be exported; name another place")
-    ours = not any(path.is_symlink() for path in taken)
-    if to == CHECKPOINT:
-        foreign = foreign_files(out) if ours else None
-        if foreign:
-            raise ExportError(
-                f"{str(out)!r} holds {len(foreign)} files that no export wrote, first {foreign[0]!r}; "
-                "move them away or name another place"
-            )
-        ours = foreign is not None
-    if not (ours if to == CHECKPOINT else ours and _is_our_file(out)):
+    foreign = _foreign(out, to) if not any(path.is_symlink() for path in taken) else None
+    if foreign is None:
         raise ExportError(f"{str(taken[0])!r} exists and is no {to} export of defemb, so it stays; name another place")
+    if foreign:
+        raise ExportError(
+            f"{str(out)!r} holds {len(foreign)} files that the export did not write, first {foreign[0]!r}; "
+            "move them away or name another place"
+        )
 
 
-def _is_our_file(out: Path) -> bool:
-    if out.is_dir():
-        return False
+def _foreign(out: Path, to: str) -> list[str] | None:
+    """Return which files at `out` an earlier export did not write; None if there is no earlier export."""
+    if to == CHECKPOINT:
+        return foreign_files(out)
     try:
         described = json.loads(card_path(out).read_text(encoding="utf-8"))
-        return bool(described["made_by"]["package"] == "defemb" and described["file"] == out.name)
+        ours = described["made_by"]["package"] == "defemb" and described["file"] == out.name and not out.is_dir()
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None
+    return [] if ours else None
 
 
 def _check_place(out: Path, needed: int) -> None:

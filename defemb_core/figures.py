@@ -28,7 +28,7 @@ from defemb_core.spectrum import Spectrum
 # Rows of each trace of a map, in the order of its traces: what turns the points of a selection back into rows.
 TraceRows = tuple[np.ndarray, ...]
 
-# Name, axis title with unit, and the range that the axis must show, of the measures that an isotropy figure can show.
+# Name, and axis title with unit or range, of the measures that an isotropy figure can show.
 MEASURES: dict[str, tuple[str, str]] = {
     "i_w": ("I(W)", "I(W), 0 to 1, 1 is isotropic"),
     "i_w_positive": ("I(W), positive signs", "I(W), one sign each, 0 to 1, 1 is isotropic"),
@@ -42,8 +42,10 @@ _LONGEST_LABEL = 40
 _MOST_LABELLED = 30
 _TITLE_LINE, _SUBTITLE_LINE = 60, 88
 _DASHES = {"": "solid", "all": "solid", "frequent": "dash", "medium": "dashdot", "rare": "dot"}
-# What Plotly reads as markup: tags, entities, and formulas between dollar signs where MathJax is loaded.
-_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"})
+# Rows of a map up to which points have a size (pixels) and an opacity.
+_MARKERS = ((500, 8.0, 0.9), (5000, 5.0, 0.8), (100_000, 3.2, 0.65), (float("inf"), 2.5, 0.5))
+# What Plotly reads as markup: tags, entities, formulas between dollar signs (where MathJax is loaded), templates, %{x}.
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;", "%": "&#37;"})
 
 
 def map_figure(
@@ -81,7 +83,9 @@ def map_figure(
     figure = go.Figure([_map_trace(points[rows], name, colour, rows, texts) for name, rows in _drawn(colour)])
     marked = _checked_selection(selected, len(points))
     if marked.size:
-        figure.add_trace(_ring_trace(points[marked], None if texts is None else texts[marked]))
+        figure.add_trace(_ring_trace(points[marked]))
+    if texts is not None and marked.size <= _MOST_LABELLED:
+        figure.update_layout(annotations=[_tag(points[row], texts[row]) for row in marked])
     note = f"{shown[0]:,} of {shown[1]:,} rows shown"
     if colour.continuous:
         note += f"; colours from the {PERCENTILES[0]}st to the {PERCENTILES[1]}th percentile"
@@ -165,9 +169,9 @@ def rows_in_box(
 def escape_hover(text: str, longest: int = _LONGEST_LABEL) -> str:
     """Write any text so that Plotly shows it as it is, and a reader sees all of it.
 
-    Plotly reads tags (<b>, <a>, <extra>), entities (&amp;) and $formulas$ in every text. Characters that show nothing
-    or reorder what is around them (controls, direction marks, joiners, blanks other than the space, unpaired
-    surrogates) are written as their code point, "[U+202E]"; so is a text of spaces alone.
+    Plotly reads tags (<b>, <a>, <extra>), entities (&amp;), $formulas$ and templates (%{x}) in texts. Characters that
+    show nothing or reorder what is around them (controls, direction marks, joiners, blanks other than the space,
+    unpaired surrogates) are written as their code point, "[U+202E]"; so is a text of spaces alone.
 
     Args:
         text: any string.
@@ -207,7 +211,10 @@ def spectrum_figure(spectra: Mapping[str, Spectrum], normalised: bool, title: st
     description = f"Line chart {_plain(title)!r}, singular values, largest to smallest: {'; '.join(told)}; {note}."
     _lay_out(figure, title, note, "index of the singular value, largest first", y_title, description)
     figure.update_layout(hovermode="x unified")
-    return figure.update_yaxes(type="log", exponentformat="power", dtick=1, minor_ticks="outside")
+    narrow = _decades(figure) < 3
+    longest = max(spectrum.values.size for spectrum in spectra.values())
+    figure.update_xaxes(range=[1 - 0.01 * longest, 1.01 * longest], tick0=1)
+    return figure.update_yaxes(type="log", dtick="D2" if narrow else 1, tickformat="~g")
 
 
 def isotropy_figure(
@@ -261,9 +268,10 @@ def coverage_figure(coverage: pl.DataFrame, title: str = "Rows with a definition
     covered, rows = coverage["covered"].sum(), coverage["rows"].sum()
     note = f"{covered:,} of {rows:,} rows covered"
     told = "; ".join(f"{_plain(name)} {text.replace(' · ', ', ')}" for name, text in zip(names, texts, strict=True))
-    _lay_out(figure, title, note, "share of rows (%)", by, f"Bar chart {_plain(title)!r}. {note}: {told}.")
-    figure.update_layout(barmode="overlay", height=150 + 38 * len(names), showlegend=False, margin_r=150)
-    figure.update_xaxes(range=[0, 1], tickformat=".0%", title_text="share of rows")
+    y_title = "frequency group" if by == "group" else by
+    _lay_out(figure, title, note, "share of rows", y_title, f"Bar chart {_plain(title)!r}. {note}: {told}.")
+    figure.update_layout(barmode="overlay", height=150 + 38 * len(names), showlegend=False, margin_r=170)
+    figure.update_xaxes(range=[0, 1], tickformat=".0%")
     return figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
 
 
@@ -310,21 +318,25 @@ def describe(figure: go.Figure) -> str:
 
 def _lay_out(figure: go.Figure, title: str, note: str, x_title: str, y_title: str, description: str) -> None:
     """What all figures share. Fonts and their colours stand in the template, where a theme replaces them."""
-    heading = {"text": _wrapped(title, _TITLE_LINE), "font_size": 17, "x": 0, "xref": "container", "pad_l": 12}
-    if note:
-        heading["subtitle"] = {"text": _wrapped(note, _SUBTITLE_LINE), "font_size": 13}
+    heading, below = _wrapped(title, _TITLE_LINE), _wrapped(note, _SUBTITLE_LINE)
+    lines = [text.count("<br>") + 1 if text else 0 for text in (heading, below)]
+    top = 12 * max(lines[0], 1)  # Plotly sets a title of two lines half a line higher than one of one
     figure.update_layout(
         template=go.layout.Template(layout={"font": {"color": TEXT, "size": 13}}),
-        title={**heading, "automargin": True, "yref": "container", "y": 0.97, "yanchor": "top"},
+        title={"text": heading, "font_size": 17, "x": 0, "xref": "container", "pad": {"l": 12, "t": top}},
+        title_subtitle={"text": below, "font_size": 13},
+        title_y=1,
+        title_yanchor="top",
         paper_bgcolor="rgba(0, 0, 0, 0)",
         plot_bgcolor="rgba(0, 0, 0, 0)",
-        margin={"l": 60, "r": 20, "t": 70, "b": 60},
-        legend={"orientation": "h", "x": 0, "y": -0.13, "yanchor": "top", "itemsizing": "constant", "font_size": 13},
+        margin={"l": 60, "r": 20, "t": 28 + 23 * lines[0] + 20 * lines[1], "b": 60},
+        height=430,
+        legend={"orientation": "h", "x": 0, "y": -0.14, "yanchor": "top", "itemsizing": "constant", "font_size": 13},
         meta={"description": description},
     )
-    axis = {"gridcolor": GRID, "zerolinecolor": GRID, "automargin": True, "title_standoff": 8}
-    figure.update_xaxes(**axis, title_text=escape_hover(x_title, 120))
-    figure.update_yaxes(**axis, title_text=escape_hover(y_title, 120))
+    axis = {"gridcolor": GRID, "zerolinecolor": GRID, "automargin": True, "title_standoff": 8, "title_font_size": 14}
+    figure.update_xaxes(**axis, title_text=escape_hover(x_title, _SUBTITLE_LINE))
+    figure.update_yaxes(**axis, title_text=escape_hover(y_title, _SUBTITLE_LINE))
 
 
 def _wrapped(text: str, width: int) -> str:
@@ -385,19 +397,15 @@ def _first(point: Mapping[str, Any], *keys: str) -> int:
 
 
 def _drawn(colour: ColourBy) -> list[tuple[str, np.ndarray]]:
-    """Categories and their rows in drawing order: the largest first, so that it hides no smaller one."""
-    return sorted(colour.members().items(), key=lambda item: -item[1].size)
+    """Categories and their rows from back to front: no value, then the largest first, which would hide smaller ones."""
+    return sorted(colour.members().items(), key=lambda item: (item[0] != NO_VALUE, -item[1].size))
 
 
 def _marker(rows: int, total: int) -> dict[str, float]:
-    """Size (pixels) and opacity: dense maps need small, see-through points, a small category larger ones."""
-    dense = {"size": 8, "opacity": 0.9} if total <= 500 else {"size": 5, "opacity": 0.75}
-    if total > 5000:
-        dense = {"size": 3.5, "opacity": 0.5}
-    if total > 100_000:
-        dense = {"size": 2.5, "opacity": 0.4}
-    few = 7 if rows < 100 else 5 if rows < 0.05 * total else 0
-    return {"size": max(dense["size"], few), "opacity": 0.85 if few > dense["size"] else dense["opacity"]}
+    """Size (pixels) and opacity: dense maps need small, see-through points, a category of few rows larger ones."""
+    size, opacity = next(look for most, *look in _MARKERS if total <= most)
+    least = 7.0 if rows <= 30 else 5.0 if rows <= 400 else 0.0
+    return {"size": max(size, least), "opacity": opacity if least <= size else 0.85}
 
 
 def _map_trace(
@@ -427,7 +435,7 @@ def _map_trace(
 def _colour_scale(colour: ColourBy, rows: np.ndarray) -> dict[str, Any]:
     """Marker settings of points that are coloured by a number."""
     low, high = colour.limits or (0.0, 1.0)
-    bar_title = {"text": _wrapped(colour.explanation, 48), "side": "right"}
+    bar_title = {"text": _wrapped(colour.explanation, 48), "side": "right", "font_size": 13}
     return {
         "color": colour.values[rows],
         "colorscale": [[i / (len(SEQUENTIAL) - 1), hue] for i, hue in enumerate(SEQUENTIAL)],
@@ -437,17 +445,34 @@ def _colour_scale(colour: ColourBy, rows: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _ring_trace(points: np.ndarray, texts: np.ndarray | None) -> go.Scattergl | go.Scatter:
-    """Rings around selected points. Labels are SVG: WebGL text neither reads entities nor sets itself off."""
-    labelled = texts is not None and len(points) <= _MOST_LABELLED
-    ring = {"symbol": "circle-open", "size": 11, "color": SELECTED, "line": {"width": 2, "color": SELECTED}}
-    common = {"x": points[:, 0], "y": points[:, 1], "marker": ring, "name": f"selected · {len(points):,}"}
-    common |= {"legendrank": 1000, "showlegend": True, "hovertext": texts, "hoverinfo": "text"}
-    if not labelled:
-        common["hoverinfo"] = "skip"
-        return go.Scattergl(mode="markers", **common)
-    font = {"size": 13, "shadow": "auto"}
-    return go.Scatter(mode="markers+text", text=texts, textposition="top center", textfont=font, **common)
+def _ring_trace(points: np.ndarray) -> go.Scattergl:
+    """Rings around selected points; what lies below answers to the pointer."""
+    size, width = (11, 2) if len(points) <= _MOST_LABELLED else (7, 1.5) if len(points) <= 1000 else (5, 1)
+    return go.Scattergl(
+        x=points[:, 0],
+        y=points[:, 1],
+        mode="markers",
+        marker={"symbol": "circle-open", "size": size, "color": SELECTED, "line": {"width": width, "color": SELECTED}},
+        name=f"selected · {len(points):,}",
+        legendrank=1000,
+        showlegend=True,
+        hoverinfo="skip",
+    )
+
+
+def _tag(point: np.ndarray, text: str) -> dict[str, Any]:
+    """A label above a selected point, with a ground of its own, so that it reads on any points and any page."""
+    return {
+        "x": float(point[0]),
+        "y": float(point[1]),
+        "text": text,
+        "showarrow": False,
+        "yshift": 17,
+        "font": {"color": "#ffffff", "size": 12},
+        "bgcolor": SELECTED,
+        "borderpad": 2,
+        "opacity": 0.9,
+    }
 
 
 def _map_description(title: str, points: np.ndarray, colour: ColourBy, shown: tuple[int, int], selected: int) -> str:
@@ -458,7 +483,7 @@ def _map_description(title: str, points: np.ndarray, colour: ColourBy, shown: tu
     if colour.limits:
         text += f", colour scale {_number(colour.limits[0])} to {_number(colour.limits[1])}"
     x, y = (_span(points[:, axis]) for axis in (0, 1))
-    return text + f"; x {x}, y {y}; {selected:,} rows marked."
+    return text + f"; x {x}, y {y}" + (f"; {selected:,} rows marked." if selected else ".")
 
 
 def _table_and_group(name: str) -> tuple[str, str]:
@@ -483,6 +508,12 @@ def _spectrum_trace(name: str, values: np.ndarray) -> go.Scatter:
         showlegend=True,
         hovertemplate="%{y:.3g}",
     )
+
+
+def _decades(figure: go.Figure) -> float:
+    """How many powers of ten the values of a figure's traces span."""
+    values = np.concatenate([trace.y for trace in figure.data])
+    return float(np.log10(values.max() / values.min())) if values.size else 0.0
 
 
 def _attribute(isotropy: Isotropy | Mapping[str, float], measure: str) -> float:

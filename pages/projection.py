@@ -49,8 +49,9 @@ for column, name, projection, other in zip(st.columns(2), names, maps, reversed(
 st.caption(
     "Every row of the table is drawn. "
     + (
-        "UMAP from exact neighbours (cosine, 15), seed 0; the rebuilt map starts from the original's coordinates and is "
-        "Procrustes-aligned to it. Distances in a map are only a hint: neighbours and movement are measured in the full space."
+        "UMAP from exact neighbours (cosine, 15), seed 0; the rebuilt map starts from the original's coordinates and "
+        "is Procrustes-aligned to it. Distances in a map are only a hint: neighbours and movement are measured in the "
+        "full space."
         if method == "umap"
         else f"Both tables on the original's first two principal directions, which hold "
         f"{sum(maps[0].settings['explained']):.1%} of its variance and {sum(maps[1].settings['explained']):.1%} of the "

@@ -29,8 +29,10 @@ with st.form("settings", border=True):
     relations = left.toggle(
         "Related words count", True, help="Synonyms, hypernyms and derived words join the definition."
     )
-    alpha = middle.slider("Share rebuilt (alpha)", 0.0, 1.0, 1.0, 0.05, help="Of the rows that have a definition, from the "
-                          "least frequent up. 1 rebuilds all of them.")  # fmt: skip
+    alpha = middle.slider(
+        "Share rebuilt (alpha)", 0.0, 1.0, 1.0, 0.05,
+        help="Of the rows that have a definition, from the least frequent up. 1 rebuilds all of them.",
+    )  # fmt: skip
     blend = middle.slider(
         "Blend", 0.0, 1.0, 1.0, 0.05, help="Share of the rebuilt row in the new one; 0 is the original."
     )
@@ -43,8 +45,10 @@ with st.form("settings", border=True):
         st.session_state.pop("finished_run", None)
         start_reconstruction(free_run_name(plm, method), plm, dictionary, settings, None)
         st.rerun()
-st.caption(f"PLM: {as_text(plm)} (chosen at the left). The work runs in a process of its own: closing this page does not "
-           "stop it.")  # fmt: skip
+st.caption(
+    f"PLM: {as_text(plm)} (chosen at the left). The work runs in a process of its own: closing this page does not "
+    "stop it."
+)
 
 st.subheader("History")
 runs = list_runs()

@@ -3,15 +3,7 @@ import polars as pl
 import streamlit as st
 
 from pages.shared import charts, state
-
-MEASURES = {
-    "i_w": ("I(W)", "min Z(v) / max Z(v) over the eigenvectors of W'W, both signs of each (Mu and Viswanath 2018); 0 to 1, 1 is "
-            "isotropic. It depends on the table's scale."),
-    "mean_cosine": ("mean cosine", "Average cosine of all pairs of rows, exact; near 0 is isotropic, 1 is a single direction."),
-    "effective_rank": ("effective rank", "exp of the entropy of the singular values' shares (Roy and Vetterli 2007); 1 to H."),
-    "participation_ratio": ("participation ratio", "(sum of variances) squared over sum of squared variances; 1 to H."),
-    "iso_score": ("IsoScore", "(participation ratio - 1) / (H - 1); 0 to 1, 1 is isotropic."),
-}  # fmt: skip
+from pages.shared.measures import MEASURES
 
 st.title("Spectrum and isotropy")
 comparison = state.comparison_or_stop()
@@ -27,17 +19,26 @@ for column, (measure, (label, explanation)) in zip(columns, MEASURES.items(), st
     before, after = (getattr(isotropy[name]["all"], measure) for name in tables)
     digits = 1 if measure in {"effective_rank", "participation_ratio"} else 3
     column.metric(
-        f"{label}, rebuilt", f"{after:.{digits}f}", f"{after - before:+.{digits}f} against the original", help=explanation,
+        label, f"{after:.{digits}f}", f"{after - before:+.{digits}f}", help=f"{explanation} Rebuilt, and the change.",
         delta_color="inverse" if measure == "mean_cosine" else "normal",
     )  # fmt: skip
+norms = {name: np.linalg.norm(matrix, axis=1) for name, (matrix, _) in tables.items()}
 before, after = (isotropy[name]["all"].i_w_positive for name in tables)
-st.caption(f"Rows that take part, special and unused ones left out. With one sign of each eigenvector only, as some papers "
-           f"compute it, I(W) is {before:.3f} for the original and {after:.3f} for the rebuilt table.")  # fmt: skip
+st.caption(
+    "The rebuilt table and its change against the original, over rows that are neither special nor unused. "
+    f"With one sign of each eigenvector only, as some papers have it, I(W) goes from {before:.3f} to {after:.3f}."
+)
+if abs(norms["rebuilt"].mean() / norms["original"].mean() - 1) > 0.05:
+    st.warning(
+        f"The mean norm of the rows went from {norms['original'].mean():.2f} to {norms['rebuilt'].mean():.2f}. Shorter "
+        "rows raise I(W) by themselves: judge by the scale-free figures too, or rebuild with matched norms.",
+        icon=":material/straighten:",
+    )
 
 left, right = st.columns(2, gap="large")
 with left:
-    measure = st.segmented_control(
-        "Measure", list(MEASURES), format_func=lambda m: MEASURES[m][0], default="i_w", required=True, key="measure",
+    measure = st.selectbox(
+        "Measure", list(MEASURES), format_func=lambda m: MEASURES[m][0], key="measure",
         bind="query-params",
     )  # fmt: skip
     charts.show(charts.figures().isotropy_figure(isotropy, measure), "isotropy")
@@ -56,7 +57,7 @@ with right:
 
 st.subheader("Row norms")
 charts.show(
-    charts.figures().norm_figure({name: np.linalg.norm(matrix, axis=1) for name, (matrix, _) in tables.items()}),
+    charts.figures().norm_figure(norms),
     "norms",
 )
 

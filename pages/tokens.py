@@ -32,11 +32,11 @@ with left:
         found = found.filter((pl.col("group") == "rare") & pl.col("rebuilt"))
     by = "turnover" if "turnover" in changes.columns else "movement"
     found = found.sort(by, "movement", descending=True)
-    st.caption(f"Sorted by {'how many of the ten nearest neighbours are new' if by == 'turnover' else 'movement, 1 - cosine'}, "
-               "measured in the full space.")  # fmt: skip
+    order = "how many of the ten nearest neighbours are new" if by == "turnover" else "movement, 1 - cosine"
+    st.caption(f"Sorted by {order}, measured in the full space.")
     chosen = tables.show(
         found, "tokens", total=changes.height, select=True, height=560,
-        column_order=["text", by, "cosine", "group", "kind", "zipf", "norm_original", "norm_rebuilt", "rebuilt", "token_id"],
+        column_order=["text", by, "cosine", "group", "kind", "zipf", "norm_original", "norm_rebuilt", "token_id"],
     )  # fmt: skip
     if chosen:
         st.session_state["token"] = int(found["token_id"][chosen[0]])

@@ -7,9 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from tiny import byte_level_bpe, sentencepiece, wordpiece
+from tokenizers import Tokenizer
 
 WIDTH, LAYERS, POSITIONS = 16, 2, 64
 BERT_NAMES = {
@@ -166,7 +165,7 @@ def _bert_config(padding: int, **more: Any) -> Any:
     return BertConfig(vocab_size=wordpiece().get_vocab_size() + padding, pad_token_id=0, **_sizes(), **more)
 
 
-def _sizes() -> dict[str, int]:
+def _sizes() -> dict[str, Any]:
     return {
         "hidden_size": WIDTH,
         "intermediate_size": 2 * WIDTH,

@@ -9,6 +9,7 @@ import numpy as np
 from defemb_core.errors import SettingsError
 
 SHARE = 0.2
+TIE = 1e-12  # cosines as close as this are equal
 BLOCK = 2048  # predictions compared at a time: 2,048 x 50,000 similarities are 400 MB
 
 
@@ -19,7 +20,8 @@ class HeldOut:
     Attributes:
         tokens: how many were held out.
         cosine: mean centred cosine of predicted and true row, -1 to 1, higher is better, 0 is chance.
-        mrr: mean reciprocal rank of the true row among all held-out rows, 0 to 1, higher is better.
+        mrr: mean reciprocal rank of the true row among all held-out rows, 0 to 1, higher is better. Rows that tie share
+            the mean of their ranks, so that a prediction which is the same for all of them earns chance.
         median_rank: median of those ranks, 1 is best, (tokens + 1) / 2 is chance.
     """
 
@@ -56,7 +58,9 @@ def judge_held_out(predicted: np.ndarray, true: np.ndarray, centre: np.ndarray) 
     ranks = np.empty(len(a))
     for start in range(0, len(a), BLOCK):
         stop = start + BLOCK
-        ranks[start:stop] = 1 + ((a[start:stop] @ b.T) > own[start:stop, None] + 1e-12).sum(axis=1)
+        above = a[start:stop] @ b.T - own[start:stop, None]
+        closer, equal = (above > TIE).sum(axis=1), (np.abs(above) <= TIE).sum(axis=1)  # a row ties with itself
+        ranks[start:stop] = 1 + closer + (equal - 1) / 2
     return HeldOut(len(a), float(own.mean()), float((1.0 / ranks).mean()), float(np.median(ranks)))
 
 

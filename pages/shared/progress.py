@@ -8,7 +8,7 @@ import streamlit as st
 
 from defemb_core.cli import reconstruct_arguments
 from defemb_core.reconstruction import Settings
-from defemb_core.runs import Status, cancel_run, list_runs, read_status, run_path, start_run
+from defemb_core.runs import ANALYSIS, Status, cancel_run, list_runs, read_status, run_path, start_run
 from pages.shared.text import as_duration, as_text
 
 
@@ -49,7 +49,7 @@ def watch_run(folder: Path) -> None:
 @st.fragment(run_every=1.0)
 def watch_analysis(folder: Path) -> None:
     """Show the search for neighbours and UMAP maps of the run in `folder` until it ends."""
-    job = folder / "analysis"
+    job = folder / ANALYSIS
     status = read_status(job) if (job / "status.json").exists() else None
     if status is None or not status.is_active:
         st.rerun()
@@ -59,13 +59,13 @@ def watch_analysis(folder: Path) -> None:
 
 def analysis_status(folder: Path) -> Status | None:
     """Return the status of the run's analysis, None if it was never started."""
-    job = folder / "analysis"
+    job = folder / ANALYSIS
     return read_status(job) if (job / "status.json").exists() else None
 
 
 def start_analysis(folder: Path) -> None:
     """Start the search for neighbours and maps in the background."""
-    start_run(["analyse", str(folder)], folder / "analysis")
+    start_run(["analyse", str(folder)], folder / ANALYSIS)
 
 
 def show_progress(status: Status, title: str) -> None:

@@ -10,11 +10,8 @@ def show_sidebar() -> None:
     """Show the two choices: the PLM (original) and a finished run (rebuilt)."""
     if "next_run" in st.session_state:  # a run that just finished becomes the rebuilt table
         st.session_state["run"] = st.session_state.pop("next_run")
-    names = [folder.name for folder in complete_runs()]
-    if st.session_state.get("run") not in names:
-        st.session_state.pop("run", None)
     with st.sidebar:
-        st.selectbox(
+        plm = st.selectbox(
             "PLM (original)",
             list(dict.fromkeys([BUNDLED, st.session_state.get("plm") or BUNDLED])),
             key="plm",
@@ -23,6 +20,9 @@ def show_sidebar() -> None:
             help="The pretrained language model: 'bundled' (all-MiniLM-L6-v2, works offline), a hub name such as "
             "FacebookAI/roberta-base, or a folder on this machine.",
         )
+        names = [folder.name for folder in complete_runs(plm or BUNDLED)]
+        if st.session_state.get("run") not in names:
+            st.session_state.pop("run", None)
         st.selectbox(
             "Run (rebuilt)",
             names,
@@ -30,5 +30,5 @@ def show_sidebar() -> None:
             bind="query-params",
             placeholder="no finished run yet",
             disabled=not names,
-            help="A finished reconstruction. Its table is called rebuilt on every page; its own PLM is the original.",
+            help="A finished reconstruction of this PLM. Its table is called rebuilt on every page.",
         )

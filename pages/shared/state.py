@@ -4,7 +4,7 @@ Caches are keyed by names, files' time stamps and digests, never by arrays: Stre
 of its elements, and one changed row would mostly go unseen.
 """
 
-from dataclasses import asdict
+import json
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +40,18 @@ def dictionary_named(spec: str) -> Dictionary:
     return load_dictionary(spec)
 
 
-def complete_runs() -> list[Path]:
-    """Return the runs that can be compared, newest first."""
-    return [folder for folder in list_runs() if read_status(folder).state == "complete"]
+def complete_runs(plm: str | None = None) -> list[Path]:
+    """Return the runs that can be compared, newest first; only those made from `plm`, if one is named."""
+    complete = [folder for folder in list_runs() if read_status(folder).state == "complete"]
+    return [folder for folder in complete if plm is None or _made_from(folder) == plm]
+
+
+def _made_from(folder: Path) -> str | None:
+    """Return the name of the PLM that a run was made from; None if its files are damaged."""
+    try:
+        return str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["provenance"]["plm"]["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def chosen_run() -> Path | None:
@@ -130,9 +139,3 @@ def spectrum_of(_matrix: np.ndarray, digest: str, group: str, _rows: np.ndarray 
     """Return the singular values of a table, or of one frequency group's rows."""
     del digest, group
     return singular_values(_matrix if _rows is None else _matrix[_rows], centred)
-
-
-def settings_in_words(comparison: Comparison) -> str:
-    """Return a run's settings as one line."""
-    settings = asdict(comparison.reconstruction.settings)
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())

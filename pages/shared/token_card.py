@@ -23,13 +23,11 @@ def show_token(comparison: Comparison, changes: pl.DataFrame, token_id: int) -> 
         f"row {token_id:,} · {token['kind']} · {token['group']} · {zipf} · {kept} · stored as {as_text(token['token'])}"
     )
     facts = st.columns(4)
-    facts[0].metric(
-        "Cosine of its rows", f"{token['cosine']:.3f}", help="Original with rebuilt, -1 to 1; 1 is unmoved."
-    )
-    facts[1].metric("Norm, original", f"{token['norm_original']:.2f}", help="Euclidean length of the row.")
-    facts[2].metric("Norm, rebuilt", f"{token['norm_rebuilt']:.2f}", help="Euclidean length of the row.")
+    facts[0].metric("Cosine", f"{token['cosine']:.3f}", help="Original with rebuilt, -1 to 1; 1 is unmoved.")
+    facts[1].metric("Norm before", f"{token['norm_original']:.2f}", help="Euclidean length of the row.")
+    facts[2].metric("Norm after", f"{token['norm_rebuilt']:.2f}", help="Euclidean length of the row.")
     turnover = f"{token['turnover']:.0%}" if "turnover" in token else "–"
-    facts[3].metric("Neighbours that are new", turnover, help="Of the ten nearest in the full space.")
+    facts[3].metric("New neighbours", turnover, help="Of the ten nearest in the full space.")
     _show_definitions(comparison, token_id)
     before, after = st.columns(2)
     with before:

@@ -1,0 +1,523 @@
+import errno
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny_plm
+from safetensors import safe_open
+
+from defemb_core.errors import ExportError
+from defemb_core.export import FORMATS, card, card_path, export, word_labels
+from defemb_core.export_checkpoint import MANIFEST
+from defemb_core.frequency import add_frequency
+from defemb_core.plm import PLM, read_plm
+from defemb_core.reconstruction import Reconstruction, Settings
+from defemb_core.vocabulary import read_vocabulary
+from defemb_core.weights import list_tensors, sha256
+
+TABLE = "embeddings.word_embeddings.weight"
+OUTPUT = "cls.predictions.decoder.weight"
+HELD_OUT = {"tokens": 3, "cosine": 0.25, "mrr": 0.5, "median_rank": 2.0}
+
+
+def rebuild(plm: PLM, share: float = 0.5) -> Reconstruction:
+    """A reconstruction whose rebuilt rows are random, chosen by chance among the rows."""
+    chance = np.random.default_rng(7)
+    rebuilt = chance.random(plm.rows) < share
+    matrix = plm.matrix.copy()
+    matrix[rebuilt] = chance.standard_normal((rebuilt.sum(), plm.width)).astype(np.float32)
+    vocabulary = add_frequency(read_vocabulary(plm.tokenizer, plm.rows, plm.special_ids))
+    provenance = {
+        "plm": {
+            "name": plm.name,
+            "title": plm.title,
+            "revision": plm.revision,
+            "architecture": plm.architecture,
+            "rows": plm.rows,
+            "width": plm.width,
+            "table_sha256": plm.digest,
+            "licence": plm.licence,
+        },
+        "dictionary": {"name": "tiny dictionary", "sha256": "0" * 64, "senses": 5},
+        "packages": {"defemb": "0"},
+        "made": "2024-08-02T00:00:00Z",
+    }
+    return Reconstruction(
+        matrix, rebuilt, Settings(method="instant"), vocabulary, pl.DataFrame(), {"held_out": HELD_OUT}, provenance
+    )
+
+
+def raw(folder: Path) -> dict[str, tuple[str, bytes]]:
+    """Every tensor of a safetensors checkpoint as (type, bytes), read without defemb."""
+    found = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        data = file.read_bytes()
+        length = int.from_bytes(data[:8], "little")
+        for name, entry in json.loads(data[8 : 8 + length]).items():
+            if name != "__metadata__":
+                begin, end = (8 + length + offset for offset in entry["data_offsets"])
+                found[name] = (entry["dtype"], data[begin:end])
+    return found
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory) -> PLM:
+    return read_plm(tiny_plm.save_bert(tmp_path_factory.mktemp("plm") / "tiny-bert"))
+
+
+@pytest.fixture(scope="module")
+def rebuilt(bert) -> Reconstruction:
+    return rebuild(bert)
+
+
+# --- checkpoint
+
+
+def test_transformers_loads_the_rebuilt_rows_and_every_other_tensor_to_the_bit(bert, rebuilt, tmp_path):
+    from transformers import AutoModel, AutoTokenizer
+
+    out = export(rebuilt, bert, "checkpoint", tmp_path / "out")
+    model = AutoModel.from_pretrained(out)
+    assert np.array_equal(model.get_input_embeddings().weight.detach().numpy(), rebuilt.matrix)
+    before, after = raw(bert.folder), raw(out)
+    assert before.keys() == after.keys()
+    assert {name for name in before if before[name] != after[name]} == {TABLE}
+    ids = AutoTokenizer.from_pretrained(out)("the cat sat")["input_ids"]
+    assert ids == bert.tokenizer.encode("the cat sat").ids
+
+
+def test_a_checkpoint_whose_rows_are_the_original_ones_gives_the_same_hidden_states(bert, rebuilt, tmp_path):
+    import torch
+    from transformers import AutoModel
+
+    same = replace(rebuilt, matrix=bert.matrix.copy(), rebuilt=np.zeros(bert.rows, dtype=bool))
+    out = export(same, bert, "checkpoint", tmp_path / "out")
+    ids = torch.arange(5, 25)[None]
+    with torch.no_grad():
+        states = [AutoModel.from_pretrained(f).eval()(ids).last_hidden_state for f in (bert.folder, out)]
+    assert torch.equal(*states)
+    assert (out / "model.safetensors").read_bytes() == (bert.folder / "model.safetensors").read_bytes()
+    assert json.loads((out / MANIFEST).read_text())["tensors"]["changed"] == []
+
+
+@pytest.mark.parametrize("save", [tiny_plm.save_roberta, tiny_plm.save_t5, tiny_plm.save_bert_mlm])
+def test_every_family_reads_back_as_a_plm_with_the_new_table(save, tmp_path):
+    plm = read_plm(save(tmp_path / "plm"))
+    made = rebuild(plm)
+    again = read_plm(export(made, plm, "checkpoint", tmp_path / "out"))
+    assert np.array_equal(again.matrix, made.matrix)
+    assert (again.special_ids, again.mask_token, again.config) == (plm.special_ids, plm.mask_token, plm.config)
+    before, after = raw(plm.folder), raw(again.folder)
+    assert {name for name in before if before[name] != after[name]} == {plm.table.name}
+
+
+def test_output_rows_that_the_model_ties_follow(tmp_path):
+    from transformers import AutoModelForMaskedLM
+
+    plm = read_plm(tiny_plm.save_bert_mlm(tmp_path / "plm"))
+    made = rebuild(plm)
+    out = export(made, plm, "checkpoint", tmp_path / "out")
+    before, after = (AutoModelForMaskedLM.from_pretrained(folder) for folder in (plm.folder, out))
+    assert np.array_equal(after.get_output_embeddings().weight.detach().numpy(), made.matrix)
+    assert np.array_equal(before.cls.predictions.bias.detach(), after.cls.predictions.bias.detach())
+
+
+def test_untied_output_rows_stay(tmp_path):
+    plm = read_plm(tiny_plm.save_bert_mlm(tmp_path / "plm", tied=False))
+    out = export(rebuild(plm), plm, "checkpoint", tmp_path / "out")
+    before, after = raw(plm.folder), raw(out)
+    assert {name for name in before if before[name] != after[name]} == {f"bert.{TABLE}"}
+    assert OUTPUT in before
+
+
+@pytest.mark.parametrize(("tied", "copies"), [(True, {f"bert.{TABLE}", OUTPUT}), (False, {f"bert.{TABLE}"})])
+def test_a_stored_copy_of_the_table_follows_only_where_the_model_ties_it(tmp_path, tied, copies):
+    folder = tiny_plm.save_bin_bert(tmp_path / "plm", tied_copy=True)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": tied}))
+    plm = read_plm(folder)
+    made = rebuild(plm)
+    out = export(made, plm, "checkpoint", tmp_path / "out")
+    manifest = json.loads((out / MANIFEST).read_text())
+    assert set(manifest["tensors"]["changed"]) == copies
+    assert {name for name, (_, data) in raw(out).items() if data == made.matrix.tobytes()} == copies
+    assert raw(out)[OUTPUT][1] == (made.matrix if tied else plm.matrix).tobytes()
+
+
+def test_shards_stay_shards(bert, rebuilt, tmp_path):
+    from transformers import AutoModel
+
+    plm = read_plm(tiny_plm.save_sharded_bert(tmp_path / "plm"))
+    out = export(rebuilt, plm, "checkpoint", tmp_path / "out")
+    names = [{file.name for file in folder.glob("*.safetensors*")} for folder in (plm.folder, out)]
+    assert names[0] == names[1]
+    assert len(names[0]) > 2
+    before, after = raw(plm.folder), raw(out)
+    assert {name for name in before if before[name] != after[name]} == {TABLE}
+    model = AutoModel.from_pretrained(out)
+    assert np.array_equal(model.get_input_embeddings().weight.detach().numpy(), rebuilt.matrix)
+
+
+@pytest.mark.parametrize("save", [tiny_plm.save_bin_bert, tiny_plm.save_sharded_bin_bert])
+def test_pickled_weights_become_safetensors(bert, rebuilt, save, tmp_path):
+    from transformers import AutoModel
+
+    plm = read_plm(save(tmp_path / "plm"))
+    out = export(rebuilt, plm, "checkpoint", tmp_path / "out")
+    assert not list(out.rglob("*.bin*"))
+    before, after = raw(bert.folder), raw(out)  # the same weights, saved as safetensors
+    assert {name for name in after if before.get(name) != after[name]} == {TABLE}
+    assert before.keys() == after.keys()
+    with safe_open(next(out.glob("*.safetensors")), "numpy") as checkpoint:
+        assert checkpoint.metadata() == {"format": "pt"}
+    model = AutoModel.from_pretrained(out)
+    assert np.array_equal(model.get_input_embeddings().weight.detach().numpy(), rebuilt.matrix)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_rows_are_rounded_to_the_type_of_the_table_and_the_others_keep_their_bits(dtype, tmp_path):
+    import torch
+
+    plm = read_plm(tiny_plm.save_bert(tmp_path / "plm", dtype=dtype))
+    made = rebuild(plm)
+    out = export(made, plm, "checkpoint", tmp_path / "out")
+    rows = []
+    for folder in (plm.folder, out):
+        with safe_open(folder / "model.safetensors", "pt") as checkpoint:
+            rows.append(checkpoint.get_tensor(TABLE))
+    assert rows[1].dtype == getattr(torch, dtype)
+    new = torch.from_numpy(made.rebuilt)
+    assert torch.equal(rows[1][~new], rows[0][~new])
+    assert torch.equal(rows[1][new], torch.from_numpy(made.matrix)[new].to(rows[1].dtype))
+    before, after = raw(plm.folder), raw(out)
+    assert {name for name in before if before[name] != after[name]} == {TABLE}
+
+
+def test_a_row_that_half_precision_cannot_hold_is_refused(tmp_path):
+    plm = read_plm(tiny_plm.save_bert(tmp_path / "plm", dtype="float16"))
+    made = rebuild(plm)
+    made.matrix[9] = 1e6
+    with pytest.raises(ExportError, match="1 rebuilt rows have values beyond what the checkpoint's type F16 holds"):
+        export(made, plm, "checkpoint", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["plm"]
+
+
+def test_sentence_transformers_loads_it(tmp_path):
+    from sentence_transformers import SentenceTransformer
+
+    folder = tiny_plm.save_sentence_transformer(tmp_path / "plm")
+    (folder / "2_Normalize" / "pytorch_model.bin").write_bytes(b"a module's own weights")
+    plm = read_plm(folder)
+    out = export(rebuild(plm), plm, "checkpoint", tmp_path / "out")
+    vectors = [SentenceTransformer(str(f), device="cpu").encode(["the cat", "a dog sat"]) for f in (folder, out)]
+    assert vectors[0].shape == vectors[1].shape == (2, plm.width)
+    assert not np.allclose(vectors[0], vectors[1], atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(vectors[1], axis=1), 1.0, rtol=1e-5)
+    assert (out / "2_Normalize" / "pytorch_model.bin").read_bytes() == b"a module's own weights"
+
+
+def test_only_what_belongs_to_the_plm_is_copied(rebuilt, tmp_path):
+    folder = tiny_plm.save_bert(tmp_path / "plm")
+    (folder / "LICENSE").write_text("licence")
+    for junk in (".gitattributes", "pytorch_model.bin", "tf_model.h5", "optimizer.pt", "onnx/model.onnx", "old/a.json"):
+        (folder / junk).parent.mkdir(exist_ok=True)
+        (folder / junk).write_bytes(b"junk")
+    out = export(rebuilt, read_plm(folder), "checkpoint", tmp_path / "out")
+    kept = {"config.json", "tokenizer.json", "tokenizer_config.json", "LICENSE"}
+    assert {file.name for file in out.iterdir()} == kept | {"model.safetensors", "README.md", MANIFEST}
+    assert all((out / name).read_bytes() == (folder / name).read_bytes() for name in kept)
+
+
+def test_modules_that_point_out_of_the_folder_are_not_followed(rebuilt, tmp_path):
+    folder = tiny_plm.save_bert(tmp_path / "plm")
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "note.txt").write_text("x")
+    (folder / "modules.json").write_text(json.dumps([{"path": "../private"}, {"path": ".."}, {"path": None}]))
+    out = export(rebuilt, read_plm(folder), "checkpoint", tmp_path / "out")
+    assert not list(tmp_path.glob("out*/**/note.txt"))
+    assert not list(out.parent.glob("out/private"))
+
+
+def test_the_manifest_names_every_file_and_tensor(bert, rebuilt, tmp_path):
+    out = export(rebuilt, bert, "checkpoint", tmp_path / "out")
+    manifest = json.loads((out / MANIFEST).read_text())
+    files = {file.name for file in out.iterdir()} - {MANIFEST}
+    assert manifest["files"] == {name: sha256(out / name) for name in files}
+    assert manifest["tensors"]["changed"] == [TABLE]
+    assert sorted([TABLE, *manifest["tensors"]["unchanged"]]) == sorted(list_tensors(out))
+    assert manifest["plm"]["table_sha256"] == bert.digest
+
+
+def test_the_card_says_in_words_what_was_done(tmp_path):
+    plm = read_plm(tiny_plm.save_sentence_transformer(tmp_path / "plm"), name="owner/tiny", revision="abc123")
+    made = rebuild(plm)
+    text = (export(made, plm, "checkpoint", tmp_path / "out") / "README.md").read_text()
+    header = text.split("---\n")[1].splitlines()
+    assert 'license: "apache-2.0"' in header
+    assert 'base_model: "owner/tiny"' in header
+    assert "library_name: sentence-transformers" in header
+    for said in ("revision `abc123`", "tiny dictionary", "| alpha | 1.0 |", "0.250", "arxiv.org/abs/2408.01308"):
+        assert said in text
+    assert f"{made.rebuilt.sum():,} of {plm.rows:,} rows" in text
+    # The expected reciprocal rank by chance among three: (1 + 1/2 + 1/3) / 3.
+    assert "| 0.500 | 0.611 | 1 |" in text
+
+
+def test_a_local_folder_is_named_without_its_path(bert, rebuilt, tmp_path):
+    out = export(rebuilt, bert, "checkpoint", tmp_path / "out")
+    assert card(rebuilt)["plm"]["name"] == "tiny-bert"
+    for text in ((out / "README.md").read_text(), (out / MANIFEST).read_text()):
+        assert str(bert.folder.parent) not in text
+    assert "base_model" not in (out / "README.md").read_text()
+
+
+# --- matrix formats
+
+
+def test_safetensors(bert, rebuilt, tmp_path):
+    with safe_open(export(rebuilt, bert, "safetensors", tmp_path / "m.safetensors"), "numpy") as file:
+        assert np.array_equal(file.get_tensor("matrix"), rebuilt.matrix)
+        assert np.array_equal(file.get_tensor("rebuilt"), rebuilt.rebuilt)
+        told = json.loads(file.metadata()["card"])
+    assert told.items() >= card(rebuilt).items()
+
+
+def test_npy_needs_no_pickle_and_keeps_its_name(bert, rebuilt, tmp_path):
+    out = export(rebuilt, bert, "npy", tmp_path / "matrix.array")
+    matrix = np.load(out, allow_pickle=False)
+    assert matrix.dtype == np.float32
+    assert np.array_equal(matrix, rebuilt.matrix)
+
+
+def test_parquet(bert, rebuilt, tmp_path):
+    frame = pl.read_parquet(export(rebuilt, bert, "parquet", tmp_path / "m.parquet"))
+    assert frame.schema["embedding"] == pl.Array(pl.Float32, bert.width)
+    assert np.array_equal(frame["embedding"].to_numpy(), rebuilt.matrix)
+    assert np.array_equal(frame["rebuilt"].to_numpy(), rebuilt.rebuilt)
+    columns = ["token_id", "token", "text", "kind", "group", "zipf"]
+    assert frame.columns == [*columns, "rebuilt", "embedding"]
+    expected = rebuilt.vocabulary.select(columns).with_columns(pl.col("kind", "group").cast(pl.String))
+    assert frame.select(columns).equals(expected)
+
+
+def test_word2vec_reads_back_exactly_whatever_the_tokens_and_values(bert, rebuilt, tmp_path):
+    odd = ["two words", "tab\there", "line\nbreak", "", "\u2581", " ", 'quo"te,', "\u2028", "\x00", "#", "x", "x", "é"]
+    tokens = odd + rebuilt.vocabulary["token"].to_list()[len(odd) :]
+    made = replace(rebuilt, vocabulary=rebuilt.vocabulary.with_columns(token=pl.Series(tokens)))
+    made = replace(made, matrix=made.matrix.copy())
+    made.matrix[0, :6] = [1e-45, -0.0, 3.4028235e38, 1e-30, 16777217, -1 / 3]
+    text = export(made, bert, "word2vec", tmp_path / "vectors.txt").read_bytes()
+    lines = text.decode("utf-8").splitlines()  # splits at every kind of line end, more than readers do
+    assert text.endswith(b"\n")
+    assert lines[0] == f"{bert.rows} {bert.width}"
+    parts = [line.split(" ") for line in lines[1:]]
+    assert len(parts) == bert.rows
+    assert {len(part) for part in parts} == {1 + bert.width}
+    assert [len(line.split()) for line in lines[1:]] == [1 + bert.width] * bert.rows  # blanks of any kind
+    labels = [part[0] for part in parts]
+    assert len(set(labels)) == bert.rows
+    assert all(labels)
+    values = np.array([part[1:] for part in parts], dtype=np.float32)
+    assert values.tobytes() == made.matrix.tobytes()
+
+
+def test_labels_of_tokens_without_blanks_are_the_tokens():
+    assert word_labels(["a", "##b", "\u2581c", "\u0120d"]) == ["a", "##b", "\u2581c", "\u0120d"]
+    # The token with a true mark keeps its name although it comes later; the third has the fallback's own name.
+    assert word_labels([" ", "\u2581", "\u2581<row\u25810>", ""]) == [
+        "\u2581<row\u25810><row\u25810>",
+        "\u2581",
+        "\u2581<row\u25810>",
+        "<row\u25813>",
+    ]
+
+
+@pytest.mark.parametrize("to", [to for to in FORMATS if to != "checkpoint"])
+def test_every_file_has_its_card_beside_it(bert, rebuilt, to, tmp_path):
+    out = export(rebuilt, bert, to, tmp_path / "file")
+    described = json.loads(card_path(out).read_text())
+    assert described["sha256"] == sha256(out)
+    assert (described["format"], described["file"]) == (to, "file")
+    assert described["evidence"]["held_out"] == HELD_OUT
+    assert described["date"] == "2024-08-02T00:00:00Z"
+    assert sorted(tmp_path.iterdir()) == [out, card_path(out)]
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("name", ["a [b] *?.x", "ü 'q' \"d\" %20#;$(x)", "-rf", "line\nbreak", "new/sub/folder"])
+def test_odd_names_work(bert, rebuilt, to, name, tmp_path):
+    out = export(rebuilt, bert, to, tmp_path / name)
+    assert out == tmp_path / name
+    assert out.is_dir() if to == "checkpoint" else out.is_file()
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_an_unknown_format_lists_those_there_are(bert, rebuilt, tmp_path):
+    with pytest.raises(ExportError, match="unknown format 'gguf'; choose one of checkpoint, safetensors, npy, parquet"):
+        export(rebuilt, bert, "gguf", tmp_path / "out")
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_a_reconstruction_of_another_plm_is_refused(rebuilt, to, tmp_path):
+    other = read_plm(tiny_plm.save_bert(tmp_path / "other", seed=1))
+    with pytest.raises(ExportError, match="was made from another table"):
+        export(rebuilt, other, to, tmp_path / "out")
+
+
+def test_nan_is_refused(bert, rebuilt, tmp_path):
+    made = replace(rebuilt, matrix=rebuilt.matrix.copy())
+    made.matrix[7, 0] = np.nan
+    with pytest.raises(ExportError, match="1 rows hold NaN or infinity, first row 7"):
+        export(made, bert, "npy", tmp_path / "out")
+
+
+def test_weights_that_changed_since_they_were_read_are_refused(rebuilt, tmp_path):
+    folder = tiny_plm.save_bert(tmp_path / "plm")
+    plm = read_plm(folder)
+    tiny_plm.save_bert(folder, seed=1)
+    with pytest.raises(ExportError, match="changed after they were read"):
+        export(rebuilt, plm, "checkpoint", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["plm"]
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_an_earlier_export_is_replaced_only_when_forced(bert, rebuilt, to, tmp_path):
+    out = export(rebuilt, bert, to, tmp_path / "out")
+    listing = {file: file.is_file() and sha256(file) for file in tmp_path.rglob("*")}
+    with pytest.raises(ExportError, match="out' exists; name another place, or force"):
+        export(rebuilt, bert, to, out)
+    assert listing == {file: file.is_file() and sha256(file) for file in tmp_path.rglob("*")}
+    other = replace(rebuilt, matrix=bert.matrix.copy())
+    export(other, bert, to, out, force=True)
+    assert listing.keys() == set(tmp_path.rglob("*"))
+    data = out / "model.safetensors" if to == "checkpoint" else out
+    assert sha256(data) != listing[data]
+
+
+@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("kind", ["file", "empty folder", "folder", "link", "false manifest"])
+def test_nothing_but_an_export_of_ours_is_ever_replaced(bert, rebuilt, to, kind, tmp_path):
+    out = tmp_path / "out"
+    if kind == "file":
+        out.write_text("precious")
+    elif kind == "link":
+        out.symlink_to(export(rebuilt, bert, to, tmp_path / "aim"))
+    else:
+        out.mkdir()
+        if kind == "folder":
+            (out / "precious.txt").write_text("precious")
+        elif kind == "false manifest":
+            (out / MANIFEST).write_text('{"made_by": "another program"}')
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ExportError, match="so it stays"):
+        export(rebuilt, bert, to, out, force=True)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert kind != "file" or out.read_text() == "precious"
+
+
+def test_files_that_a_user_put_into_an_export_are_not_deleted(bert, rebuilt, tmp_path):
+    out = export(rebuilt, bert, "checkpoint", tmp_path / "out")
+    (out / "notes.txt").write_text("precious")
+    with pytest.raises(ExportError, match=r"holds 1 files that the export did not write, first .notes\.txt"):
+        export(rebuilt, bert, "checkpoint", out, force=True)
+    assert (out / "notes.txt").read_text() == "precious"
+
+
+def test_an_export_never_replaces_the_plm_it_is_made_from(bert, rebuilt, tmp_path):
+    plm = read_plm(export(rebuilt, bert, "checkpoint", tmp_path / "out"))
+    with pytest.raises(ExportError, match="holds the PLM that is to be exported"):
+        export(rebuild(plm), plm, "checkpoint", plm.folder, force=True)
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_a_disk_without_room_is_refused_before_writing(bert, rebuilt, to, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(ExportError, match=r"is full: the export takes about 1\.\d MB and 1\.0 MB are free"):
+        export(rebuilt, bert, to, tmp_path / "new" / "out")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("forced", [False, True])
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_failure_at_the_last_moment_leaves_everything_as_it_was(
+    bert, rebuilt, to, forced, failure, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    if forced:
+        export(rebuilt, bert, to, out)
+    before = {file: file.is_file() and sha256(file) for file in tmp_path.rglob("*")}
+
+    def fail(*_):
+        raise failure
+
+    for call in ("fsync", "rename", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, fail)
+            if call == ("replace" if to == "checkpoint" else "rename"):
+                continue
+            with pytest.raises((ExportError, KeyboardInterrupt)) as caught:
+                export(rebuilt, bert, to, out, force=forced)
+        assert isinstance(failure, KeyboardInterrupt) or "is full: the export takes about" in str(caught.value)
+        assert before == {file: file.is_file() and sha256(file) for file in tmp_path.rglob("*")}
+
+
+def test_a_folder_comes_back_if_its_successor_cannot_take_its_place(bert, rebuilt, tmp_path, monkeypatch):
+    out = export(rebuilt, bert, "checkpoint", tmp_path / "out")
+    before = {file: file.is_file() and sha256(file) for file in tmp_path.rglob("*")}
+    rename, calls = os.rename, []
+
+    def second_fails(source, target):
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", second_fails)
+    with pytest.raises(ExportError, match=r"cannot write .*Input/output error"):
+        export(rebuilt, bert, "checkpoint", out, force=True)
+    assert before == {file: file.is_file() and sha256(file) for file in tmp_path.rglob("*")}
+
+
+def test_a_disk_that_fills_up_while_a_shard_is_copied(rebuilt, tmp_path, monkeypatch):
+    plm = read_plm(tiny_plm.save_sharded_bert(tmp_path / "plm"))
+    copy = shutil.copyfile
+
+    def stops_at_the_second_shard(source, target):
+        if "00002" in source.name:
+            target.write_bytes(source.read_bytes()[:100])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", stops_at_the_second_shard)
+    with pytest.raises(ExportError, match="is full"):
+        export(rebuilt, plm, "checkpoint", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["plm"]
+
+
+def test_a_place_without_permission_is_refused(bert, rebuilt, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(ExportError, match="no permission to write in"):
+        export(rebuilt, bert, "npy", tmp_path / "new" / "out.npy")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_below_a_file_is_refused(bert, rebuilt, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ExportError, match="file' is no folder"):
+        export(rebuilt, bert, "npy", tmp_path / "file" / "out.npy")
+
+
+def test_a_name_that_is_too_long_is_refused(bert, rebuilt, tmp_path):
+    with pytest.raises(ExportError, match=r"cannot write .*File name too long"):
+        export(rebuilt, bert, "npy", tmp_path / ("n" * 300))
+    assert not list(tmp_path.iterdir())

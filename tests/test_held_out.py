@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+
+from defemb_core.errors import SettingsError
+from defemb_core.evaluation import held_out
+from defemb_core.evaluation.held_out import judge_held_out, split_held_out
+
+
+def rows(count=60, width=7, seed=0):
+    return np.random.default_rng(seed).normal(size=(count, width))
+
+
+def test_a_perfect_prediction_is_first_everywhere():
+    true = rows()
+    found = judge_held_out(true, true, true.mean(axis=0))
+    assert (found.tokens, found.mrr, found.median_rank) == (60, 1.0, 1.0)
+    assert found.cosine == pytest.approx(1)
+
+
+def test_figures_are_those_of_a_double_loop():
+    true, predicted, centre = rows(), rows() + 2 * rows(seed=1), rows(1, seed=2)[0]
+
+    def cosine(p, t):
+        p, t = p - centre, t - centre
+        return p @ t / np.sqrt((p @ p) * (t @ t))
+
+    table = np.array([[cosine(p, t) for t in true] for p in predicted])
+    ranks = [1 + sum(table[i, j] > table[i, i] for j in range(60)) for i in range(60)]
+    found = judge_held_out(predicted, true, centre)
+    assert found.cosine == pytest.approx(np.diag(table).mean())
+    assert found.mrr == pytest.approx(np.mean(1 / np.array(ranks)))
+    assert found.median_rank == np.median(ranks)
+    assert 1 < found.median_rank < 30
+
+
+def test_blocks_change_nothing(monkeypatch):
+    true, predicted = rows(), rows() + rows(seed=1)
+    whole = judge_held_out(predicted, true, np.zeros(7))
+    monkeypatch.setattr(held_out, "BLOCK", 13)
+    assert judge_held_out(predicted, true, np.zeros(7)) == whole
+
+
+def test_random_predictions_are_at_chance():
+    count = 2000
+    found = judge_held_out(rows(count, 30, 1), rows(count, 30, 2), np.zeros(30))
+    chance = (1 / np.arange(1, count + 1)).mean()  # the mean of 1 / rank when every rank is as likely
+    assert abs(found.cosine) < 0.02
+    assert found.mrr == pytest.approx(chance, rel=0.7)
+    assert found.median_rank == pytest.approx((count + 1) / 2, rel=0.1)
+
+
+def test_a_prediction_that_says_nothing_earns_chance():
+    true = rows(101)
+    found = judge_held_out(np.tile(true.mean(axis=0), (101, 1)), true, true.mean(axis=0))
+    assert found.cosine == 0
+    assert found.median_rank == 51
+    assert found.mrr == pytest.approx(1 / 51)
+
+
+def test_equal_rows_share_their_rank():
+    true = np.repeat(np.eye(3), 2, axis=0)
+    found = judge_held_out(true, true, np.zeros(3))
+    assert found.median_rank == 1.5
+
+
+def test_the_common_direction_earns_nothing():
+    common = np.full(7, 100.0)
+    true, predicted = rows() + common, rows(seed=1) + common
+    assert judge_held_out(predicted, true, np.zeros(7)).cosine > 0.99
+    assert abs(judge_held_out(predicted, true, common).cosine) < 0.2
+
+
+def test_scale_of_predictions_does_not_matter():
+    true, predicted = rows(), rows() + rows(seed=1)
+    small, large = (judge_held_out(predicted * factor, true, np.zeros(7)) for factor in (1e-3, 1e3))
+    assert small.mrr == large.mrr
+    assert small.cosine == pytest.approx(large.cosine)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 100])
+def test_the_split_covers_every_row_once(count):
+    fitted, held = split_held_out(count, seed=3)
+    assert sorted([*fitted, *held]) == list(range(count))
+    assert len(held) == max(1, count // 5)
+    assert (np.diff(fitted) > 0).all()
+    assert (np.diff(held) > 0).all()
+
+
+def test_the_split_depends_on_the_seed_alone():
+    first, again, other = (split_held_out(100, seed)[1].tolist() for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_rows_to_split(count):
+    with pytest.raises(SettingsError, match=f"{count} rows"):
+        split_held_out(count, seed=0)
