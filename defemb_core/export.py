@@ -32,7 +32,7 @@ __all__ = ["FORMATS", "card", "card_path", "export"]
 CHECKPOINT = "checkpoint"
 COLUMNS = ("token_id", "token", "text", "kind", "group", "zipf")
 # Everything that some reader takes for a blank or a line's end.
-_BLANK = re.compile(r"[\s\x00-\x1f\x7f\x85\ufeff]")
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 _MARGIN = 1 << 20
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from defemb_core.errors import ExportError
 from defemb_core.export_card import readme
 from defemb_core.plm import TABLE_NAMES
-from defemb_core.weights import SINGLE_AND_INDEX, _pickled_state, sha256, weight_files
+from defemb_core.weights import SINGLE_AND_INDEX, pickled_state, sha256, weight_files
 
 if TYPE_CHECKING:
     from defemb_core.plm import PLM
@@ -177,7 +177,7 @@ def _convert(source: Path, target: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    state = _pickled_state(source)
+    state = pickled_state(source)
     tensors = {
         name: value.detach().clone(memory_format=torch.contiguous_format)
         for name, value in state.items()

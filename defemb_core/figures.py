@@ -331,6 +331,7 @@ def _lay_out(figure: go.Figure, title: str, note: str, x_title: str, y_title: st
         plot_bgcolor="rgba(0, 0, 0, 0)",
         margin={"l": 60, "r": 20, "t": 28 + 23 * lines[0] + 20 * lines[1], "b": 60},
         height=430,
+        modebar={"bgcolor": "rgba(0, 0, 0, 0)", "color": TEXT, "activecolor": TEXT},
         legend={"orientation": "h", "x": 0, "y": -0.14, "yanchor": "top", "itemsizing": "constant", "font_size": 13},
         meta={"description": description},
     )

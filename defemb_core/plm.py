@@ -366,7 +366,7 @@ def _licence(folder: Path) -> str | None:
     if not card.is_file():
         return None
     header = re.match(r"---\n(.*?)\n---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
-    found = re.search(r"^license:\s*(\S.*)$", header.group(1), re.MULTILINE) if header else None
+    found = re.search(r"^license:[ \t]*(\S.*)$", header.group(1), re.MULTILINE) if header else None
     return found.group(1).strip("'\" ") if found else None
 
 

@@ -67,7 +67,7 @@ def weight_files(folder: Path) -> list[Path]:
 def read_tensor(tensor: Tensor) -> np.ndarray:
     """Return the tensor's values as float32; half-precision values convert exactly."""
     if tensor.file.suffix != ".safetensors":
-        return _pickled_state(tensor.file)[tensor.name].float().numpy()
+        return pickled_state(tensor.file)[tensor.name].float().numpy()
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -124,7 +124,12 @@ def _safetensors_shapes(file: Path) -> dict[str, tuple[int, ...]]:
         raise _damaged(file, exc) from None
 
 
-def _pickled_state(file: Path) -> dict[str, Any]:
+def pickled_state(file: Path) -> dict[str, Any]:
+    """Return a `.bin` file's tensors by name, without running any code that it may hold.
+
+    Raises:
+        PLMError: the file is damaged, or holds something else than tensors.
+    """
     import torch
 
     try:
@@ -138,7 +143,7 @@ def _pickled_state(file: Path) -> dict[str, Any]:
 
 
 def _pickled_shapes(file: Path) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(value.shape) for name, value in _pickled_state(file).items() if hasattr(value, "shape")}
+    return {name: tuple(value.shape) for name, value in pickled_state(file).items() if hasattr(value, "shape")}
 
 
 def _damaged(file: Path, exc: Exception) -> PLMError:

@@ -4,8 +4,10 @@ import streamlit as st
 from defemb_core.definitions import MAX_SENSES, coverage, describe_matches, match_definitions
 from defemb_core.plm import BUNDLED
 from pages.shared import charts, state, tables
+from pages.shared.router import through_router
 from pages.shared.text import as_text
 
+through_router()
 st.title("Definitions and coverage")
 spec = st.text_input(
     "Dictionary",

@@ -6,6 +6,7 @@ from defemb_core.export import FORMATS, export
 from defemb_core.export_card import card
 from pages.shared import state
 from pages.shared.evidence import show_evidence
+from pages.shared.router import through_router
 from pages.shared.text import as_text
 
 EXPLAINED = {
@@ -17,6 +18,7 @@ EXPLAINED = {
 }
 SUFFIXES = {"safetensors": ".safetensors", "npy": ".npy", "parquet": ".parquet", "word2vec": ".txt"}
 
+through_router()
 st.title("Export")
 comparison = state.comparison_or_stop()
 folder = state.chosen_run()

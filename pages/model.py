@@ -7,9 +7,11 @@ from defemb_core.reconstruction import Settings
 from defemb_core.vocabulary import KINDS, tokenizer_kind
 from pages.shared import state, tables
 from pages.shared.progress import active_runs, free_run_name, start_reconstruction
+from pages.shared.router import through_router
 from pages.shared.search import find_tokens
 from pages.shared.text import as_text
 
+through_router()
 st.title("Model and vocabulary")
 name = st.session_state.get("plm") or BUNDLED
 
@@ -57,7 +59,9 @@ st.caption(f"Frequency groups by {'row order' if source == 'vocabulary' else 'wo
            "rows take no part.")  # fmt: skip
 left, right = st.columns([1, 2], gap="large")
 with left:
-    counts = vocabulary.group_by("kind", "group").len().pivot("group", index="kind", values="len")
+    counts = (
+        vocabulary.group_by("kind", "group").len().pivot("group", index="kind", values="len").sort("kind").fill_null(0)
+    )
     st.dataframe(
         counts, hide_index=True, key="kinds-by-group", column_order=["kind", "frequent", "medium", "rare", "none"]
     )

@@ -3,16 +3,18 @@ import streamlit as st
 
 from pages.shared import state, tables
 from pages.shared.progress import analysis_status, start_analysis, watch_analysis
+from pages.shared.router import through_router
 from pages.shared.selection import chosen_rows, show_map
 
 COLOURS = {
-    "group": "frequency group",
-    "kind": "kind of token",
-    "coverage": "rebuilt or kept",
-    "movement": "movement (1 - cosine of a token's two rows)",
-    "turnover": "new among the ten nearest neighbours",
+    "frequency group": "group",
+    "kind of token": "kind",
+    "rebuilt or kept": "coverage",
+    "movement": "movement",
+    "new neighbours": "turnover",
 }
 
+through_router()
 st.title("Projection")
 comparison = state.comparison_or_stop()
 folder = state.chosen_run()
@@ -36,8 +38,8 @@ methods = ["umap", "pca"] if analysis else ["pca"]
 method = left.segmented_control(
     "Projection", methods, format_func=str.upper, default=methods[0], required=True, key=f"map-{len(methods)}"
 )
-known = {name: words for name, words in COLOURS.items() if name != "turnover" or "turnover" in changes.columns}
-by = right.selectbox("Colour by", list(known), format_func=known.__getitem__, key="colour", bind="query-params")
+known = [name for name, column in COLOURS.items() if column != "turnover" or column in changes.columns]
+by = COLOURS[right.selectbox("Colour by", known, key="colour", bind="query-params")]
 maps = analysis.maps if analysis and method == "umap" else state.pca_of(comparison)
 
 names = ("original", "rebuilt")

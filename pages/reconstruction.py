@@ -5,8 +5,10 @@ from defemb_core.reconstruction import METHODS, Settings
 from defemb_core.runs import delete_run, list_runs, read_status, run_path, start_run
 from pages.shared.evidence import show_evidence
 from pages.shared.progress import active_runs, free_run_name, start_reconstruction, watch_run
+from pages.shared.router import through_router
 from pages.shared.text import as_text
 
+through_router()
 st.title("Reconstruction")
 plm = st.session_state.get("plm") or BUNDLED
 

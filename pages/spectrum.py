@@ -4,7 +4,9 @@ import streamlit as st
 
 from pages.shared import charts, state
 from pages.shared.measures import MEASURES
+from pages.shared.router import through_router
 
+through_router()
 st.title("Spectrum and isotropy")
 comparison = state.comparison_or_stop()
 tables = {
@@ -37,10 +39,8 @@ if abs(norms["rebuilt"].mean() / norms["original"].mean() - 1) > 0.05:
 
 left, right = st.columns(2, gap="large")
 with left:
-    measure = st.selectbox(
-        "Measure", list(MEASURES), format_func=lambda m: MEASURES[m][0], key="measure",
-        bind="query-params",
-    )  # fmt: skip
+    labels = {label: measure for measure, (label, _) in MEASURES.items()}
+    measure = labels[st.selectbox("Measure", list(labels), key="measure", bind="query-params")]
     charts.show(charts.figures().isotropy_figure(isotropy, measure), "isotropy")
 with right:
     options = st.columns(3)

@@ -4,9 +4,11 @@ import streamlit as st
 from defemb_core.text import plain
 from pages.shared import state, tables
 from pages.shared.progress import analysis_status, start_analysis, watch_analysis
+from pages.shared.router import through_router
 from pages.shared.search import find_tokens
 from pages.shared.token_card import show_token
 
+through_router()
 st.title("Tokens")
 comparison = state.comparison_or_stop()
 changes = state.changes_of(comparison)

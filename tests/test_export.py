@@ -149,6 +149,15 @@ def test_a_stored_copy_of_the_table_follows_only_where_the_model_ties_it(tmp_pat
     assert raw(out)[OUTPUT][1] == (made.matrix if tied else plm.matrix).tobytes()
 
 
+def test_stored_output_rows_that_are_not_the_table_stay_even_if_the_settings_tie_them(tmp_path):
+    folder = tiny_plm.save_bert_mlm(tmp_path / "plm", tied=False)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True}))
+    plm = read_plm(folder)
+    out = export(rebuild(plm), plm, "checkpoint", tmp_path / "out")
+    assert raw(out)[OUTPUT] == raw(folder)[OUTPUT]
+
+
 def test_shards_stay_shards(bert, rebuilt, tmp_path):
     from transformers import AutoModel
 
@@ -185,6 +194,8 @@ def test_rows_are_rounded_to_the_type_of_the_table_and_the_others_keep_their_bit
 
     plm = read_plm(tiny_plm.save_bert(tmp_path / "plm", dtype=dtype))
     made = rebuild(plm)
+    # Halfway between two bfloat16 numbers, the even one once below and once above.
+    made.matrix[np.flatnonzero(made.rebuilt)[0], :4] = [1 + 2**-8, 1 + 3 * 2**-8, -1 - 2**-8, -1 - 3 * 2**-8]
     out = export(made, plm, "checkpoint", tmp_path / "out")
     rows = []
     for folder in (plm.folder, out):
@@ -237,10 +248,12 @@ def test_modules_that_point_out_of_the_folder_are_not_followed(rebuilt, tmp_path
     folder = tiny_plm.save_bert(tmp_path / "plm")
     (tmp_path / "private").mkdir()
     (tmp_path / "private" / "note.txt").write_text("x")
-    (folder / "modules.json").write_text(json.dumps([{"path": "../private"}, {"path": ".."}, {"path": None}]))
+    (folder / "modules.json").write_text(
+        json.dumps([{"path": path} for path in ("../private", "..", str(tmp_path / "private"), None)])
+    )
     out = export(rebuilt, read_plm(folder), "checkpoint", tmp_path / "out")
-    assert not list(tmp_path.glob("out*/**/note.txt"))
-    assert not list(out.parent.glob("out/private"))
+    assert len(list(tmp_path.rglob("note.txt"))) == 1
+    assert not [path for path in out.iterdir() if path.is_dir()]
 
 
 def test_the_manifest_names_every_file_and_tensor(bert, rebuilt, tmp_path):
@@ -421,6 +434,15 @@ def test_nothing_but_an_export_of_ours_is_ever_replaced(bert, rebuilt, to, kind,
         export(rebuilt, bert, to, out, force=True)
     assert sorted(tmp_path.rglob("*")) == before
     assert kind != "file" or out.read_text() == "precious"
+
+
+def test_a_folder_beside_the_card_of_a_file_that_is_gone_is_not_replaced(bert, rebuilt, tmp_path):
+    out = export(rebuilt, bert, "npy", tmp_path / "out")
+    out.unlink()
+    out.mkdir()
+    with pytest.raises(ExportError, match="so it stays"):
+        export(rebuilt, bert, "npy", out, force=True)
+    assert out.is_dir()
 
 
 def test_files_that_a_user_put_into_an_export_are_not_deleted(bert, rebuilt, tmp_path):

@@ -144,11 +144,11 @@ def _save(
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = kind(config).eval()
+        model = kind(config).to(getattr(torch, dtype)).eval()
         with torch.no_grad():
             for parameter in model.parameters():  # no tensor of zeros or ones: any mix-up must show
                 parameter.add_(torch.randn_like(parameter), alpha=0.05)
-    model.to(getattr(torch, dtype)).save_pretrained(folder)
+    model.save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=POSITIONS - 2, **names).save_pretrained(folder)
     return folder
 

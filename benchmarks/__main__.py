@@ -1,0 +1,30 @@
+"""Run one benchmark by name, or list them: `python -m benchmarks [NAME] [--option ...]`."""
+
+import sys
+from importlib import import_module
+
+NAMES = {
+    "quality": "held-out tokens, choices behind the defaults, word similarity, isotropy (about eight minutes)",
+    "speed": "loading, instant reconstruction, prompts a second against sentence-transformers, one click",
+    "projection": "nearest neighbours and UMAP maps against umap-learn's defaults",
+    "app": "server start to first page against `streamlit hello`, and from page to page (needs Chromium)",
+}
+
+
+def main() -> int:
+    """Dispatch to a benchmark's own command line; 2 for an unknown name."""
+    if len(sys.argv) < 2 or sys.argv[1] in {"-h", "--help"}:
+        print(__doc__)
+        for name, does in NAMES.items():
+            print(f"  {name:<12} {does}")
+        return 0
+    name = sys.argv[1]
+    if name not in NAMES:
+        print(f"unknown benchmark {name!r}; choose one of {', '.join(NAMES)}", file=sys.stderr)
+        return 2
+    import_module(f"benchmarks.{name}").main(sys.argv[2:])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

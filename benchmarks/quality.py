@@ -1,0 +1,265 @@
+"""How good rebuilt rows are: held-out tokens, the choices behind the defaults, word similarity, isotropy.
+
+The bundled PLM with WordNet, no network. Every figure comes from `reconstruct()` itself; where a choice is no setting
+(hiding the token's own word, the senses' weights), the one function that makes it is replaced for that line. Word pairs
+are read from `--pairs FOLDER` (tab separated: word, word, score) and left out where there is no such folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import polars as pl
+
+from benchmarks.machine import Line, print_head, print_table
+from defemb_core import reconstruction as core
+from defemb_core.definitions import match_definitions
+from defemb_core.dictionaries import Dictionary, load_dictionary
+from defemb_core.evaluation.held_out import judge_held_out, split_held_out
+from defemb_core.features import PromptStates, encode_prompts
+from defemb_core.frequency import plm_vocabulary
+from defemb_core.plm import BUNDLED, PLM, load_plm
+from defemb_core.reconstruction import Method, Reconstruction, Settings
+
+ALL_SENSES = 1000
+PAIRS = {"SimLex-999": "EN-SIMLEX-999.txt", "WS-353": "EN-WS-353-ALL.txt", "MEN": "EN-MEN-TR-3k.txt"}
+RESAMPLES = 2000
+SEEDS = 5
+# Weight of the sense of rank r (0 = first), before a token's weights are made to sum to 1.
+WEIGHTS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
+    "1 / (1 + rank)": lambda r: 1.0 / (1.0 + r),
+    "1 / sqrt(1 + rank), the default": lambda r: 1.0 / (1.0 + r).sqrt(),
+    "all the same": lambda r: 1.0 + 0.0 * r,
+}
+
+
+@dataclass
+class EncodedOnce:
+    """Stands in for encode_prompts and keeps every prompt's states, so that variants share them."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    states: list[np.ndarray] = field(default_factory=list)  # (2, n, H): at the mask, mean
+
+    def __call__(self, plm: PLM, prompts: Sequence[str], **options: Any) -> PromptStates:
+        """Encode what is new, look the rest up."""
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self.rows]
+        if new:
+            made = encode_prompts(plm, new, **options)
+            self.rows.update({prompt: len(self.rows) + i for i, prompt in enumerate(new)})
+            self.states = [np.concatenate([*self.states, np.stack([made.mask, made.mean])], axis=1)]
+        mask, mean = self.states[0][:, [self.rows[prompt] for prompt in prompts]]
+        return PromptStates(mask, mean, 0, 0.0)
+
+
+@dataclass
+class Bench:
+    """The inputs, loaded once, and what reconstruct() makes of them."""
+
+    plm: PLM
+    vocabulary: pl.DataFrame
+    dictionary: Dictionary
+    encode: EncodedOnce = field(default_factory=EncodedOnce)
+
+    def rebuild(
+        self, settings: Settings, dictionary: Dictionary | None = None, **replaced: Any
+    ) -> tuple[Reconstruction, np.ndarray]:
+        """Reconstruct with functions of the module replaced; the second value is the held-out rows' predictions."""
+        kept: list[np.ndarray] = []
+
+        def judge(predicted: np.ndarray, true: np.ndarray, centre: np.ndarray) -> Any:
+            kept.append(predicted)
+            return judge_held_out(predicted, true, centre)
+
+        with ExitStack() as stack:
+            for name, function in {"encode_prompts": self.encode, "judge_held_out": judge, **replaced}.items():
+                stack.enter_context(patch.object(core, name, function))
+            made = core.reconstruct(self.plm, self.vocabulary, dictionary or self.dictionary, settings)
+        return made, kept[0]
+
+    def held_out_line(self, what: str, settings: Settings, target: str = "", **options: Any) -> Line:
+        """Measure one variant on its held-out tokens."""
+        made, _ = self.rebuild(settings, **options)
+        found = made.evidence["held_out"]
+        chance = np.mean(1 / np.arange(1, found["tokens"] + 1))
+        measured = f"MRR {found['mrr']:.3f}, cosine {found['cosine']:.3f}, median rank {found['median_rank']:.0f}"
+        return Line(what, measured, target, f"of {found['tokens']:,} tokens; chance MRR {chance:.3f}")
+
+
+def open_bench() -> Bench:
+    """Load the bundled PLM, its vocabulary and WordNet."""
+    plm = load_plm(BUNDLED)
+    return Bench(plm, plm_vocabulary(plm), load_dictionary("wordnet"))
+
+
+def report_held_out(bench: Bench, method: Method) -> None:
+    """Print the default and the choices behind it, one line each."""
+    default = Settings(method)
+    line = partial(bench.held_out_line)
+
+    def variant(**changes: Any) -> Settings:
+        return dataclasses.replace(default, **changes)
+
+    lines = [line("default (relations, own word hidden, 5 senses)", default)]
+    lines.append(line("without relations", variant(relations=False)))
+    lines.append(line("own word shown (leaks)", default, hide_word=_show))
+    lines.append(line("own word shown (leaks), without relations", variant(relations=False), hide_word=_show))
+    for senses in (1, 3, 5, ALL_SENSES):
+        words = "all senses" if senses == ALL_SENSES else f"up to {senses} sense{'s' * (senses > 1)}"
+        lines.append(line(words, variant(max_senses=senses)))
+    for name, weight in WEIGHTS.items():
+        lines.append(line(f"weight {name}", default, match_definitions=partial(_weighted, weight)))
+    if method == "instant":
+        lines.append(line("control: definitions shuffled", default, dictionary=shuffled(bench.dictionary)))
+    print_table(lines, f"Held-out tokens, {method}")
+
+
+def _show(text: str, word: str, by: str) -> str:
+    del word, by
+    return text
+
+
+def _weighted(weight: Callable[[pl.Expr], pl.Expr], *arguments: Any) -> pl.DataFrame:
+    """Match definitions, their weights replaced by `weight` of the sense's rank."""
+    matches = match_definitions(*arguments)
+    raw = weight(pl.int_range(pl.len()).cast(pl.Float64))
+    return matches.with_columns(weight=(raw / raw.sum()).over("token_id").cast(pl.Float32))
+
+
+def shuffled(dictionary: Dictionary) -> Dictionary:
+    """Return the dictionary with every sense's content given to some other word."""
+    content = ["pos", "definition", "related"]
+    order = np.random.default_rng(0).permutation(dictionary.definitions.height)
+    mixed = dictionary.definitions.with_columns(dictionary.definitions.select(content)[order])
+    return dataclasses.replace(dictionary, definitions=mixed)
+
+
+def report_pairs(bench: Bench, method: Method, folder: Path) -> None:
+    """Print Spearman's rank correlation with human scores for the original and the rebuilt table."""
+    made, predicted = bench.rebuild(Settings(method))
+    held = _held_ids(made)
+    tables = {"held-out rows": bench.plm.matrix.copy(), "all covered rows, cross-fitted": made.matrix}
+    tables["held-out rows"][held] = predicted
+    half = Settings(method, blend=0.5, match_norms=True)
+    tables["half original, half rebuilt, cross-fitted"] = bench.rebuild(half)[0].matrix
+    lines = []
+    for name, file in PAIRS.items():
+        ids, scores = read_pairs(folder / file, bench.vocabulary)
+        with_held = np.isin(ids, held).any(axis=1)
+        for part, chosen in (("all pairs", with_held | True), ("pairs with a held-out token", with_held)):
+            for rebuilt, table in tables.items():
+                target = "1.00" if (name, part, method, rebuilt) == SIMLEX_TARGET else ""
+                what = f"{name}, {part}: {rebuilt}"
+                lines.append(pair_line(what, bench.plm.matrix, table, ids[chosen], scores[chosen], target))
+    print_table(lines, f"Word similarity, {method} (Spearman of cosine and human score; ratio rebuilt / original)")
+
+
+SIMLEX_TARGET = ("SimLex-999", "pairs with a held-out token", "frozen", "held-out rows")
+
+
+def report_seeds(bench: Bench, method: Method, folder: Path) -> None:
+    """Print the SimLex-999 ratio for other held-out splits: how much of it is the split's luck."""
+    ids, scores = read_pairs(folder / PAIRS["SimLex-999"], bench.vocabulary)
+    lines, ratios, original = [], [], bench.plm.matrix
+    for seed in range(SEEDS):
+        made, predicted = bench.rebuild(Settings(method, seed=seed))
+        held, table = _held_ids(made), original.copy()
+        table[held] = predicted
+        chosen = np.isin(ids, held).any(axis=1)
+        lines.append(pair_line(f"seed {seed}", original, table, ids[chosen], scores[chosen]))
+        before, after = (spearman(cosines(t, ids[chosen]), scores[chosen]) for t in (original, table))
+        ratios.append(after / before)
+    target = "1.00" if method == "frozen" else ""
+    lines.append(Line("mean of the ratios", f"{np.mean(ratios):.3f} ({min(ratios):.2f} to {max(ratios):.2f})", target))
+    print_table(lines, f"SimLex-999 pairs with a held-out token, {method}, by the split's seed")
+
+
+def _held_ids(made: Reconstruction) -> np.ndarray:
+    ids = made.definitions["token_id"].unique(maintain_order=True).to_numpy()
+    return ids[split_held_out(len(ids), made.settings.seed)[1]]
+
+
+def read_pairs(file: Path, vocabulary: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return token ids (n, 2) and scores (n,) of the pairs whose words are both single lower-case tokens."""
+    words = vocabulary.filter(pl.col("kind") == "word")
+    ids = dict(zip(words["text"], words["token_id"], strict=True))
+    lines = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines() if line]
+    found = [(ids[a.lower()], ids[b.lower()], float(s)) for a, b, s in lines if {a.lower(), b.lower()} <= ids.keys()]
+    return np.array([pair[:2] for pair in found]), np.array([pair[2] for pair in found])
+
+
+def pair_line(
+    what: str, original: np.ndarray, rebuilt: np.ndarray, ids: np.ndarray, scores: np.ndarray, target: str = ""
+) -> Line:
+    """Compare two tables on the same pairs; the ratio's interval resamples pairs, the same ones for both tables."""
+    before, after = cosines(original, ids), cosines(rebuilt, ids)
+    draws = np.random.default_rng(0).integers(len(ids), size=(RESAMPLES, len(ids)))
+    low, high = np.quantile(
+        [spearman(after[d], scores[d]) / spearman(before[d], scores[d]) for d in draws], [0.025, 0.975]
+    )
+    first, second = spearman(before, scores), spearman(after, scores)
+    peer = f"original {first:.3f}: ratio {second / first:.2f} (95 % of resamples {low:.2f} to {high:.2f})"
+    return Line(what, f"{second:.3f} ({len(ids)} pairs)", target, peer)
+
+
+def cosines(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Return the cosine of each pair's rows, (n,)."""
+    first, second = table[ids[:, 0]], table[ids[:, 1]]
+    return (first * second).sum(axis=1) / (np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1))
+
+
+def spearman(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Spearman's rank correlation, -1 to 1; ties share the mean of their ranks."""
+    from scipy.stats import rankdata
+
+    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+
+
+def report_isotropy(bench: Bench, method: Method) -> None:
+    """Print isotropy by frequency group for the original and the rebuilt table, norms matched or not."""
+    tables: dict[str, dict[str, Any]] = {}
+    for matched in (False, True):
+        made, _ = bench.rebuild(Settings(method, match_norms=matched))
+        tables["original"] = made.evidence["isotropy"]["original"]
+        tables[f"rebuilt, norms {'matched' if matched else 'as predicted'}"] = made.evidence["isotropy"]["rebuilt"]
+    lines = []
+    for name, groups in tables.items():
+        for group, found in groups.items():
+            what = (
+                f"I(W) {found['i_w']:.3f}, mean cosine {found['mean_cosine']:+.4f}, IsoScore {found['iso_score']:.3f}"
+            )
+            before = tables["original"][group]["i_w"]
+            peer = "" if name == "original" else f"I(W) {found['i_w'] - before:+.3f} against the original"
+            lines.append(Line(f"{name}: {group}", what, "", peer))
+    print_table(lines, f"Isotropy, {method} (I(W) over both signs, 1 is isotropic)")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print all tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks quality", description=__doc__)
+    parser.add_argument("--pairs", type=Path, default=Path("../shared/data/wordsim"), help="folder of word pairs")
+    parser.add_argument("--instant", action="store_true", help="only the method that needs no encoder (a minute)")
+    options = parser.parse_args(arguments)
+    print_head("quality", ["--instant"] if options.instant else [])
+    bench = open_bench()
+    methods: tuple[Method, ...] = ("instant",) if options.instant else ("instant", "frozen")
+    for method in methods:
+        report_held_out(bench, method)
+        report_isotropy(bench, method)
+        if not options.pairs.is_dir():
+            print(f"\nno folder {str(options.pairs)!r}: word similarity is left out; name one with --pairs")
+            continue
+        report_pairs(bench, method, options.pairs)
+        report_seeds(bench, method, options.pairs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""The pages in the order of the flow; each runs through app.py, whichever link a fresh server is asked for first."""
+
+from typing import Any
+
+import streamlit as st
+
+
+def navigate() -> Any:
+    """Return the page that the browser asks for."""
+    page = st.navigation(
+        [
+            st.Page("pages/model.py", title="Model", icon=":material/dataset:", default=True),
+            st.Page("pages/definitions.py", title="Definitions", icon=":material/menu_book:"),
+            st.Page("pages/reconstruction.py", title="Reconstruction", icon=":material/construction:"),
+            st.Page("pages/projection.py", title="Projection", icon=":material/scatter_plot:"),
+            st.Page("pages/spectrum.py", title="Spectrum and isotropy", icon=":material/ssid_chart:"),
+            st.Page("pages/tokens.py", title="Tokens", icon=":material/manage_search:"),
+            st.Page("pages/export.py", title="Export", icon=":material/download:"),
+        ]
+    )
+    st.session_state["routed"] = True
+    return page
+
+
+def through_router() -> None:
+    """Run the page again through app.py if Streamlit ran it by itself.
+
+    Until st.navigation is called for the first time, Streamlit takes a folder named pages for its own older mechanism
+    and runs a linked page without app.py. That call switches the mechanism off for good.
+    """
+    if "routed" not in st.session_state:
+        navigate()
+        st.rerun()

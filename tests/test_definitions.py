@@ -1,0 +1,190 @@
+import polars as pl
+import pytest
+
+from defemb_core.definitions import coverage, describe_matches, hide_word, match_definitions
+from defemb_core.dictionaries import Dictionary
+from defemb_core.errors import SettingsError
+from defemb_core.vocabulary import CASES, KINDS
+
+SENSES = [  # word, gloss
+    ("bank", "land beside a river"),
+    ("Bank", "a family name"),
+    ("bank", "a company that lends money"),
+    ("bank", "tip sideways"),
+    ("Turkey", "a country"),
+    ("turkey", "a bird"),
+    ("ice cream", "frozen milk"),
+    ("US", "a country"),
+    ("the", "the article"),
+]
+
+
+def dictionary(senses=SENSES, **more):
+    seen, numbers = {}, []
+    for word, _ in senses:
+        seen[word.lower()] = seen.get(word.lower(), -1) + 1
+        numbers.append(seen[word.lower()])
+    frame = pl.DataFrame(
+        {
+            "word": [word for word, _ in senses],
+            "pos": ["noun"] * len(senses),
+            "definition": [gloss for _, gloss in senses],
+            "sense": pl.Series(numbers, dtype=pl.Int32),
+            "source": ["test"] * len(senses),
+            "form_of": pl.Series([None] * len(senses), dtype=pl.String),
+            **more,
+        }
+    )
+    return Dictionary(frame, "test", "0" * 64, "here")
+
+
+def vocabulary(*texts, kinds=None, groups=None):
+    cases = ["lower" if t.islower() else "upper" if t.isupper() else "title" for t in texts]
+    return pl.DataFrame(
+        {
+            "token_id": range(len(texts)),
+            "text": texts,
+            "kind": pl.Series(kinds or ["word"] * len(texts), dtype=KINDS),
+            "case": pl.Series(cases, dtype=CASES),
+            "group": groups or ["rare"] * len(texts),
+        }
+    )
+
+
+def glosses(frame, **options):
+    """What each token is matched with, in order: {text: [(gloss, how)]}."""
+    matches = match_definitions(frame, dictionary(), **options)
+    found = {}
+    for token, line, _, how in matches.iter_rows():
+        found.setdefault(frame["text"][token], []).append((SENSES[line][1], how))
+    return found
+
+
+def test_the_token_definition_frame():
+    matches = match_definitions(vocabulary("the", "bank"), dictionary())
+    assert matches.columns == ["token_id", "definition", "weight", "how"]
+    assert matches.schema["token_id"] == pl.Int64
+    assert matches.schema["definition"] == pl.UInt32
+    assert matches.schema["weight"] == pl.Float32
+    assert matches["token_id"].to_list() == [0, 1, 1, 1, 1]
+
+
+def test_a_vocabulary_without_case_takes_every_sense():
+    found = glosses(vocabulary("bank", "turkey", "us", "cat"))
+    assert found == {
+        "bank": [(SENSES[i][1], "case-folded" if i == 1 else "exact") for i in (0, 1, 2, 3)],
+        "turkey": [("a country", "case-folded"), ("a bird", "exact")],
+        "us": [("a country", "case-folded")],
+    }
+
+
+def test_a_vocabulary_with_case_takes_the_words_own_senses_if_it_has_any():
+    found = glosses(vocabulary("bank", "Bank", "BANK", "turkey", "Turkey", "US", "us", "The"))
+    assert found["bank"] == [(SENSES[i][1], "exact") for i in (0, 2, 3)]
+    assert found["Bank"] == [("a family name", "exact")]
+    assert [how for _, how in found["BANK"]] == ["case-folded"] * 4
+    assert found["turkey"] == [("a bird", "exact")]
+    assert found["Turkey"] == [("a country", "exact")]
+    assert found["US"] == [("a country", "exact")]
+    assert found["us"] == [("a country", "case-folded")]
+    assert found["The"] == [("the article", "case-folded")]
+
+
+def test_only_whole_words_are_looked_up():
+    kinds = ["word", "subword", "special", "unused", "symbol", "number", "byte"]
+    matches = match_definitions(vocabulary(*["bank"] * 7, kinds=kinds), dictionary())
+    assert matches["token_id"].unique().to_list() == [0]
+
+
+def test_underscores_read_as_blanks():
+    assert glosses(vocabulary("ice_cream")) == {"ice_cream": [("frozen milk", "case-folded")]}
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 99])
+def test_weights_fall_with_the_sense_and_sum_to_one(most):
+    matches = match_definitions(vocabulary("bank", "turkey", "the"), dictionary(), max_senses=most)
+    for token, senses in ((0, 4), (1, 2), (2, 1)):
+        weights = matches.filter(pl.col("token_id") == token)["weight"].to_list()
+        raw = [(1 + rank) ** -0.5 for rank in range(min(most, senses))]
+        assert weights == pytest.approx([value / sum(raw) for value in raw])
+        assert sum(weights) == pytest.approx(1)
+
+
+def test_the_first_senses_are_kept():
+    assert glosses(vocabulary("bank"), max_senses=2) == {
+        "bank": [("land beside a river", "exact"), ("a family name", "case-folded")]
+    }
+    # Ranks count the senses that were found: the second "bank" proper is the third line.
+    cased = glosses(vocabulary("bank", "Turkey"), max_senses=2)
+    assert cased["bank"] == [("land beside a river", "exact"), ("a company that lends money", "exact")]
+
+
+@pytest.mark.parametrize("most", [0, -1])
+def test_max_senses_below_one(most):
+    with pytest.raises(SettingsError, match=f"max_senses must be 1 or more, is {most}"):
+        match_definitions(vocabulary("bank"), dictionary(), most)
+
+
+def test_nothing_matches():
+    matches = match_definitions(vocabulary("xyzzy"), dictionary())
+    assert matches.height == 0
+    assert describe_matches(vocabulary("xyzzy"), matches, dictionary()).height == 0
+
+
+def test_matches_in_words():
+    frame, source = vocabulary("turkey", "bank"), dictionary()
+    described = describe_matches(frame, match_definitions(frame, source), source)
+    assert set(described.columns) == {
+        "token_id", "text", "definition", "weight", "how", "word", "pos", "gloss", "related", "sense", "source",
+    }  # fmt: skip
+    assert described["text"].to_list() == ["turkey"] * 2 + ["bank"] * 4
+    assert described["gloss"].to_list() == [SENSES[i][1] for i in (4, 5, 0, 1, 2, 3)]
+    assert described["word"].to_list() == [SENSES[i][0] for i in (4, 5, 0, 1, 2, 3)]
+    assert described["related"].is_null().all()
+    related = dictionary(related=[f"r{i}" for i in range(len(SENSES))])
+    described = describe_matches(frame, match_definitions(frame, related), related)
+    assert described["related"].to_list() == ["r4", "r5", "r0", "r1", "r2", "r3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "hidden"),
+    [
+        ("a bank by a river", "bank", "a * by a river"),
+        ("Bank, BANK; bank's (bank)", "bank", "*, *; *'s (*)"),
+        ("banks of an embankment", "bank", "banks of an embankment"),
+        ("bank", "bank", "*"),
+        ("the café and a cafe", "café", "the * and a cafe"),
+        ("naïvebank banknaïve", "bank", "naïvebank banknaïve"),
+        ("used in c++ code; C++", "c++", "used in * code; *"),
+        ("a.b is not acb", "a.b", "* is not acb"),
+        ("costs $5 (or 5)", "$5", "costs * (or 5)"),
+        ("no such word", "bank", "no such word"),
+        ("", "bank", ""),
+        ("ice cream is iced cream", "ice cream", "* is iced cream"),
+    ],
+)
+def test_the_word_itself_is_hidden(text, word, hidden):
+    assert hide_word(text, word, "*") == hidden
+
+
+@pytest.mark.parametrize("by", ["", r"\1", r"\g<0>", "[MASK]", "bank"])
+def test_what_stands_in_its_place_is_taken_literally(by):
+    assert hide_word("a bank here", "bank", by) == f"a {by} here"
+
+
+@pytest.mark.parametrize("by", ["group", "kind"])
+def test_coverage_counts_rows(by):
+    frame = vocabulary(
+        "bank", "cat", "the", "us", "turkey", "bank",
+        kinds=["word", "word", "word", "word", "word", "subword"],
+        groups=["frequent", "frequent", "frequent", "medium", "medium", "rare"],
+    )  # fmt: skip
+    matches = match_definitions(frame, dictionary())
+    has = {"bank", "the", "us", "turkey"}
+    expected = {}
+    for key, text, kind in zip(frame[by], frame["text"], frame["kind"], strict=True):
+        rows, covered = expected.get(key, (0, 0))
+        expected[key] = (rows + 1, covered + (text in has and kind == "word"))
+    found = coverage(frame, matches, by)
+    assert {row[0]: row[1:3] for row in found.iter_rows()} == expected
+    assert found["share"].to_list() == [expected[key][1] / expected[key][0] for key in found[by]]

@@ -1,0 +1,179 @@
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from tiny_plm import save_roberta, save_t5
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from defemb_core.errors import PLMError
+from defemb_core.features import bag_of_embeddings, encode_ids, encode_prompts, token_batches
+from defemb_core.plm import load_plm
+
+TEXTS = ["the old bank", "a dog and a cat ran by the river", "bank", "money", "happy children in the garden , running"]
+
+
+@pytest.fixture(scope="module", params=["bert", "roberta", "t5"])
+def plm(request, tmp_path_factory, tiny_plm):
+    if request.param == "bert":
+        return tiny_plm
+    save = {"roberta": save_roberta, "t5": save_t5}[request.param]
+    return load_plm(str(save(tmp_path_factory.mktemp(request.param))))
+
+
+def prompts_for(plm, texts=TEXTS):
+    return [f"{plm.mask_token} means {text}" for text in texts]
+
+
+def one_by_one(plm, prompts):
+    """States at the mask and their mean, each prompt alone and without padding."""
+    encoder, mask, mean = plm.encoder(), [], []
+    mask_id = plm.tokenizer.token_to_id(plm.mask_token)
+    for prompt in prompts:
+        ids = plm.tokenizer.encode(prompt).ids
+        with torch.inference_mode():
+            states = encoder(input_ids=torch.tensor([ids])).last_hidden_state[0].numpy()
+        mask.append(states[ids.index(mask_id)])
+        mean.append(states.mean(axis=0))
+    return np.array(mask), np.array(mean)
+
+
+# Bags of input embeddings
+
+
+def test_a_bag_is_the_mean_of_the_tokens_rows(plm):
+    found = bag_of_embeddings(plm, TEXTS)
+    for bag, text in zip(found, TEXTS, strict=True):
+        ids = plm.tokenizer.encode(text, add_special_tokens=False).ids
+        np.testing.assert_allclose(bag, plm.matrix[ids].mean(axis=0), atol=1e-6)
+    assert found.dtype == np.float32
+    assert found.shape == (len(TEXTS), plm.width)
+
+
+def test_empty_bags(tiny_plm):
+    assert not bag_of_embeddings(tiny_plm, ["", "  "]).any()
+    assert bag_of_embeddings(tiny_plm, []).shape == (0, tiny_plm.width)
+
+
+def test_a_bag_counts_repeated_tokens(tiny_plm):
+    once, more = bag_of_embeddings(tiny_plm, ["dog cat", "dog dog dog cat"])
+    dog, cat = (tiny_plm.matrix[tiny_plm.tokenizer.token_to_id(word)] for word in ("dog", "cat"))
+    np.testing.assert_allclose(once, (dog + cat) / 2, atol=1e-6)
+    np.testing.assert_allclose(more, (3 * dog + cat) / 4, atol=1e-6)
+
+
+def test_a_bag_is_not_cut(tiny_plm):
+    long = "dog " * 500 + "cat " * 500
+    dog, cat = (tiny_plm.matrix[tiny_plm.tokenizer.token_to_id(word)] for word in ("dog", "cat"))
+    np.testing.assert_allclose(bag_of_embeddings(tiny_plm, [long])[0], (dog + cat) / 2, atol=1e-5)
+
+
+# States of prompts
+
+
+@pytest.mark.parametrize("budget", [1, 25, 2048])
+def test_batches_give_what_single_prompts_give(plm, budget):
+    prompts = prompts_for(plm)
+    mask, mean = one_by_one(plm, prompts)
+    found = encode_prompts(plm, prompts, budget=budget)
+    np.testing.assert_allclose(found.mask, mask, atol=1e-5)
+    np.testing.assert_allclose(found.mean, mean, atol=1e-5)
+    assert found.mask.dtype == found.mean.dtype == np.float32
+    assert np.abs(np.diff(mask, axis=0)).max() > 1e-3  # the order could have been lost
+
+
+def test_equal_prompts_are_encoded_once(tiny_plm):
+    prompts = prompts_for(tiny_plm)
+    once = encode_prompts(tiny_plm, prompts, budget=1)
+    often = encode_prompts(tiny_plm, [*prompts, *prompts[::-1], prompts[2]], budget=1)
+    assert often.tokens == once.tokens == sum(len(ids) for ids in encode_ids(tiny_plm, prompts))
+    np.testing.assert_array_equal(often.mask[: len(prompts)], once.mask)
+    np.testing.assert_array_equal(often.mask[len(prompts) : -1], once.mask[::-1])
+    np.testing.assert_array_equal(often.mean[-1], once.mean[2])
+
+
+def test_batches_keep_to_the_budget(tiny_plm):
+    seen = []
+
+    class Watched:
+        def __init__(self, model):
+            self.model, self.config = model, model.config
+
+        def __call__(self, input_ids, **more):
+            seen.append(input_ids.numel())
+            return self.model(input_ids=input_ids, **more)
+
+    found = encode_prompts(tiny_plm, prompts_for(tiny_plm), Watched(tiny_plm.encoder()), budget=32)
+    assert max(seen) <= 32
+    assert 1 < len(seen) < len(TEXTS)
+    assert found.tokens == sum(seen)
+
+
+def test_progress_ends_at_the_number_of_distinct_prompts(tiny_plm):
+    told = []
+    prompts = prompts_for(tiny_plm)
+    encode_prompts(tiny_plm, prompts * 2, budget=1, progress=lambda done, of: told.append((done, of)))
+    assert told == [(i, len(TEXTS)) for i in range(1, len(TEXTS) + 1)]
+
+
+def test_no_prompts(tiny_plm):
+    found = encode_prompts(tiny_plm, [])
+    assert found.mask.shape == found.mean.shape == (0, tiny_plm.width)
+    assert found.tokens == 0
+
+
+def test_long_prompts_are_cut(plm):
+    longest = plm.max_tokens
+    prompt = prompts_for(plm, ["dog " * 600])[0]
+    [ids] = encode_ids(plm, [prompt])
+    assert len(ids) == longest
+    assert ids[-1] == plm.tokenizer.encode("dog").ids[-1]  # the closing special token stays
+    assert np.isfinite(encode_prompts(plm, [prompt]).mean).all()
+
+
+def test_padding_and_truncation_of_the_checkpoint_do_not_matter(tiny_plm):
+    tokenizer = copy.deepcopy(tiny_plm.tokenizer)
+    tokenizer.enable_padding(length=60)
+    tokenizer.enable_truncation(4)
+    other = dataclasses.replace(tiny_plm, tokenizer=tokenizer)
+    np.testing.assert_array_equal(bag_of_embeddings(other, TEXTS), bag_of_embeddings(tiny_plm, TEXTS))
+    prompts = prompts_for(tiny_plm)
+    assert encode_ids(other, prompts) == encode_ids(tiny_plm, prompts)
+    assert tokenizer.padding["length"] == 60  # a copy was changed, not the PLM's own
+
+
+def test_no_mask_token(tiny_plm):
+    with pytest.raises(PLMError, match="no mask token; method 'instant' works"):
+        encode_prompts(dataclasses.replace(tiny_plm, mask_token=None), ["a dog"])
+
+
+def test_a_prompt_without_the_mask(tiny_plm):
+    with pytest.raises(PLMError, match=r"lacks the mask token '\[MASK\]'"):
+        encode_prompts(tiny_plm, ["[MASK] means dog", "a dog"])
+
+
+def test_bags_need_no_mask_token(tiny_plm):
+    tokenizer = Tokenizer(models.WordLevel({"dog": 0, "cat": 1, "?": 2}, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    plm = dataclasses.replace(tiny_plm, tokenizer=tokenizer, mask_token=None)
+    np.testing.assert_allclose(bag_of_embeddings(plm, ["dog cat"])[0], tiny_plm.matrix[:2].mean(axis=0), atol=1e-6)
+
+
+# Batches
+
+
+@pytest.mark.parametrize("budget", [1, 10, 64, 10_000])
+def test_token_batches(budget):
+    lengths = np.random.default_rng(0).integers(1, 40, 200)
+    batches = token_batches(lengths, budget)
+    assert sorted(np.concatenate(batches)) == list(range(200))
+    assert (np.diff(lengths[np.concatenate(batches)]) >= 0).all()
+    for batch in batches:
+        assert len(batch) * lengths[batch].max() <= budget or len(batch) == 1
+    for batch, following in zip(batches, batches[1:], strict=False):  # no batch could have taken one more
+        assert (len(batch) + 1) * lengths[following[0]] > budget
+
+
+def test_no_token_batches():
+    assert token_batches(np.array([], dtype=int), 100) == []

@@ -1,0 +1,564 @@
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import psutil
+import pytest
+import streamlit as st
+from app_support import BELL, DEFINED_HOSTILE, HOSTILE, OVERRIDE, RUN, WORDS, build_world, make_run, save_plm, set_status
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest
+
+from defemb_core.comparison import open_comparison, read_analysis, token_changes
+from defemb_core.neighbours import nearest_neighbours
+from defemb_core.projection import Projection
+from defemb_core.text import plain
+
+APP = Path(__file__).parents[1] / "app.py"
+PAGES = ("model", "definitions", "reconstruction", "projection", "spectrum", "tokens", "export")
+COMPARING = ("projection", "spectrum", "tokens", "export")
+EVERYWHERE = {"parametrize": PAGES}
+DEFINED = len(WORDS) + len(DEFINED_HOSTILE) + 1  # and the letter b, which the lexicon defines
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    """A PLM, a lexicon and one finished, analysed run; its UMAP maps are stand-ins, the real ones cost a minute."""
+    world = build_world(tmp_path_factory.mktemp("world"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in world.variables.items():
+            patch.setenv(name, value)
+        patch.setattr("defemb_core.comparison.project_umap", _flat_map)
+        make_run(world)
+    return world
+
+
+def _flat_map(matrix, *args, **options):
+    return Projection(np.ascontiguousarray(matrix[:, :2], np.float32), "umap", {}, 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _apart(world, monkeypatch):
+    """The app finds this world, caches nothing from the test before, and has been asked for app.py once.
+
+    Without the last AppTest forgets before every run that the app has its own navigation, and runs pages without it.
+    """
+    for name, value in world.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
+    monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", type("Routed", (PagesManager,), {}))
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """A runs folder of this test's own, empty."""
+    monkeypatch.setenv("DEFEMB_RUNS", str(tmp_path / "runs"))
+    (tmp_path / "runs").mkdir()
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def copied(world, runs):
+    """A copy of the finished run to spoil."""
+    return Path(shutil.copytree(world.run, runs / RUN))
+
+
+@pytest.fixture
+def visit(world):
+    """Opens a page in a session of its own; what is given as keyword arguments is in the session's state."""
+
+    def open_page(page, **state):
+        app = AppTest.from_file(str(APP), default_timeout=60)
+        for name, value in {"plm": str(world.plm), **state}.items():
+            app.session_state[name] = value
+        return app.switch_page(f"pages/{page}.py").run()
+
+    return open_page
+
+
+@pytest.fixture
+def comparison(world):
+    return open_comparison(world.run)
+
+
+@pytest.fixture
+def changes(comparison):
+    return token_changes(comparison, read_analysis(comparison).neighbours)
+
+
+@pytest.fixture
+def evidence(world):
+    return json.loads((world.run / "evidence.json").read_text())
+
+
+def clean(app):
+    assert [(e.message, e.stack_trace) for e in app.exception] == []
+    assert [e.value for e in app.error] == []
+    return app
+
+
+def one_sentence(app):
+    """The page's only error, which is a sentence and no traceback; without the Markdown escapes."""
+    assert [(e.message, e.stack_trace) for e in app.exception] == []
+    (error,) = app.error
+    said = unescaped(error.value)
+    assert "Traceback" not in said
+    assert "\n" not in said
+    return said
+
+
+def unescaped(markdown):
+    return markdown.replace("\\", "")
+
+
+def metrics(app):
+    return [metric.value for metric in app.metric]
+
+
+def tables_with(app, *columns):
+    return [table.value for table in app.dataframe if set(columns) <= set(table.value.columns)]
+
+
+def button(app, label):
+    (found,) = [button for button in app.button if button.label == label]
+    return found
+
+
+def charts(app):
+    return [chart.proto.alt for chart in app.get("plotly_chart")]
+
+
+# A session that has no run yet.
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_without_a_run_every_page_says_what_to_do_next(page, runs, visit):
+    app = clean(visit(page))
+    links = [link.proto.page for link in app.get("page_link")]
+    primary = [button.label for button in app.button if button.proto.type == "primary"]
+    if page in COMPARING:
+        assert links == ["reconstruction"]
+        assert len(app.info) == 1
+        assert not app.dataframe
+    elif page != "definitions":  # needs no run
+        assert len(primary) == 1
+
+
+def test_the_first_page_offers_one_thing_to_press(runs, visit):
+    app = clean(visit("model"))
+    assert [b.label for b in app.button if b.proto.type == "primary"] == ["Rebuild the bundled model"]
+
+
+def test_that_button_starts_a_run_of_the_bundled_plm(runs, visit, monkeypatch):
+    started = []
+    monkeypatch.setattr("pages.shared.progress.start_run", lambda arguments, folder: started.append((arguments, folder)))
+    app = visit("model")
+    button(app, "Rebuild the bundled model").click().run()
+    clean(app)
+    ((arguments, folder),) = started
+    assert arguments[arguments.index("--plm") + 1] == "bundled"
+    assert "--analyse" in arguments
+    assert folder.parent == runs
+
+
+def test_while_a_run_is_at_work_the_first_page_does_not_offer_another(runs, visit):
+    at_work(runs / "busy")
+    app = clean(visit("model"))
+    assert not [b for b in app.button if b.proto.type == "primary"]
+    assert "reconstruction" in [link.proto.page for link in app.get("page_link")]
+
+
+def test_a_page_that_a_link_opens_on_a_fresh_server_has_its_sidebar(world, visit, monkeypatch):
+    monkeypatch.setattr(PagesManager, "uses_pages_directory", None)
+    app = clean(visit("tokens"))
+    assert [box.label for box in app.sidebar.selectbox] == ["PLM (original)", "Run (rebuilt)"]
+
+
+# With a finished run.
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_with_a_run_every_page_is_whole(page, visit):
+    app = clean(visit(page))
+    assert len(app.title) == 1
+    assert [box.value for box in app.sidebar.selectbox][1] == RUN
+
+
+@pytest.mark.parametrize("page", ["reconstruction", "export"])
+def test_evidence_is_what_the_run_wrote(page, visit, evidence):
+    shown = metrics(visit(page))
+    rare = [evidence["isotropy"][table]["rare"]["i_w"] for table in ("original", "rebuilt")]
+    assert shown[0] == f"{evidence['held_out']['mrr']:.3f}"
+    assert shown[1] == f"{evidence['held_out']['cosine']:.3f}"
+    assert shown[2] == f"{evidence['coverage']['rebuilt']:,}"
+    assert shown[3].endswith(f"{rare[1]:.3f}")
+    assert shown[4] == f"{sum(evidence['seconds'].values()):.1f}"
+
+
+def test_the_model_page_counts_every_row(visit, comparison):
+    app = visit("model")
+    rows = comparison.plm.rows
+    assert {f"{rows:,}", str(comparison.plm.width), comparison.plm.architecture} <= set(metrics(app))
+    (counts,) = tables_with(app, "kind", "frequent", "rare")
+    assert counts.drop(columns="kind").to_numpy().sum() == rows
+    (vocabulary,) = tables_with(app, "token_id", "text")
+    assert vocabulary["token_id"].tolist() == list(range(rows))
+    assert f"{rows:,} of {rows:,} rows." in [caption.value for caption in app.caption]
+
+
+def test_the_model_page_finds_rows_and_kinds(visit, comparison):
+    app = visit("model", find="ba", kinds=["word"])
+    expected = comparison.vocabulary.filter(pl.col("text").str.contains("ba") & (pl.col("kind") == "word"))
+    (vocabulary,) = tables_with(app, "token_id", "text")
+    assert 0 < expected.height < comparison.plm.rows
+    assert vocabulary["token_id"].tolist() == expected["token_id"].to_list()
+
+
+@pytest.mark.parametrize("cuts", [(0, 0), (0, 100), (33, 77), (50, 50), (100, 100)])
+@pytest.mark.parametrize("source", ["vocabulary", "wordfreq"])
+def test_any_frequency_groups_share_out_all_rows(cuts, source, visit, comparison):
+    app = clean(visit("model", cuts=cuts, frequency=source))
+    (vocabulary,) = tables_with(app, "token_id", "group")
+    shares = vocabulary["group"].value_counts()
+    ranked = comparison.plm.rows - int(shares.get("none", 0))
+    assert shares.get("frequent", 0) == pytest.approx(ranked * cuts[0] / 100, abs=1)
+    assert shares.get("rare", 0) == pytest.approx(ranked * (100 - cuts[1]) / 100, abs=1)
+
+
+def test_coverage_is_that_of_the_lexicon(visit, comparison):
+    app = visit("definitions")
+    part = comparison.vocabulary.filter(pl.col("group") != "none").height
+    assert {f"{DEFINED:,}", f"{part - DEFINED:,}"} <= set(metrics(app))
+    (missing,) = tables_with(app, "token_id", "text")
+    assert len(missing) == part - DEFINED
+    assert not set(missing["text"]) & {*WORDS, *DEFINED_HOSTILE}
+    assert all(f"{DEFINED:,} of {part:,} rows" in chart for chart in charts(app))
+
+
+def test_a_word_is_shown_with_its_definitions(visit):
+    app = clean(visit("definitions", word=WORDS[1]))
+    assert [text.value for text in app.text] == [f"{WORDS[5]} of {WORDS[1 - 7]} or {WORDS[0]}"]
+    assert not app.info
+    unknown = clean(visit("definitions", word="zzz"))
+    assert "zzz" in unknown.info[0].value
+    assert not unknown.text
+
+
+def test_the_maps_show_every_row(visit, comparison):
+    app = visit("projection")
+    rows = comparison.plm.rows
+    assert [f"{rows:,} of {rows:,} rows" in chart for chart in charts(app)] == [True, True]
+
+
+@pytest.mark.parametrize("by", ["group", "kind", "coverage", "movement", "turnover"])
+@pytest.mark.parametrize("method", ["umap", "pca"])
+def test_maps_can_be_coloured_by_anything(by, method, visit):
+    app = clean(visit("projection", colour=by, **{"map-2": method}))
+    assert len(charts(app)) == 2
+
+
+def test_without_an_analysis_pca_is_shown_and_one_is_started(copied, visit, monkeypatch, tmp_path):
+    started = []
+
+    def start(arguments, folder):
+        started.append(arguments)
+        at_work(folder)
+
+    monkeypatch.setenv("DEFEMB_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setattr("pages.shared.progress.start_run", start)
+    shutil.rmtree(copied / "analysis")
+    app = clean(visit("projection"))
+    assert started == [["analyse", str(copied)]]
+    assert len(charts(app)) == 2
+    assert "turnover" not in app.selectbox(key="colour").options
+
+
+def test_a_failed_analysis_is_said_and_not_started_again_by_itself(copied, visit, monkeypatch, tmp_path):
+    monkeypatch.setenv("DEFEMB_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setattr("pages.shared.progress.start_run", lambda *_: pytest.fail("started"))
+    set_status(copied / "analysis", state="failed", message="no memory")
+    app = visit("projection")
+    assert not app.exception
+    assert len(charts(app)) == 2
+    assert any("failed" in button.label for button in app.button)
+
+
+def test_isotropy_is_that_of_the_evidence(visit, evidence):
+    app = visit("spectrum")
+    (figures,) = tables_with(app, "table", "group", "i_w")
+    shown = {(line.table, line.group): (line.i_w, line.mean_cosine) for line in figures.itertuples()}
+    expected = {
+        (table, group): (measured["i_w"], measured["mean_cosine"])
+        for table, groups in evidence["isotropy"].items()
+        for group, measured in groups.items()
+    }
+    assert shown == {key: pytest.approx(values, abs=1e-6) for key, values in expected.items()}
+    assert metrics(app)[0] == f"{evidence['isotropy']['rebuilt']['all']['i_w']:.3f}"
+
+
+@pytest.mark.parametrize("switch", ["normalised", "centred", "by-group"])
+def test_spectra_can_be_switched(switch, visit):
+    before = charts(visit("spectrum", **{switch: False}))
+    after = charts(clean(visit("spectrum", **{switch: True})))
+    assert before[1] != after[1]
+    assert before[0] == after[0]
+
+
+def test_tokens_are_sorted_by_turnover_and_are_the_rare_rebuilt_ones(visit, changes):
+    (listed,) = tables_with(visit("tokens"), "turnover", "token_id")
+    rare = changes.filter((pl.col("group") == "rare") & pl.col("rebuilt"))
+    assert sorted(listed["token_id"]) == rare["token_id"].to_list()
+    assert listed["turnover"].is_monotonic_decreasing
+    assert listed["turnover"].tolist() == pytest.approx(rare["turnover"].sort(descending=True).to_list())
+
+
+def test_search_goes_over_all_tokens_in_any_case(visit, changes):
+    (listed,) = tables_with(visit("tokens", q="BA"), "turnover", "token_id")
+    expected = changes.filter(pl.col("text").str.contains("ba"))["token_id"].to_list()
+    assert sorted(listed["token_id"]) == expected
+
+
+def test_search_by_regular_expression(visit, changes):
+    (listed,) = tables_with(visit("tokens", q="^b.*t$", regex=True), "turnover", "token_id")
+    expected = [i for i, text in enumerate(changes["text"]) if text.startswith("b") and text.endswith("t")]
+    assert expected
+    assert sorted(listed["token_id"]) == expected
+
+
+def test_plain_search_takes_signs_literally(visit):
+    (listed,) = tables_with(visit("tokens", q="**s"), "turnover", "token_id")
+    assert listed["text"].tolist() == ["**strong**"]
+    nothing = clean(visit("tokens", q="no such token"))
+    assert len(nothing.info) >= 1
+
+
+def test_the_token_card_tells_neighbours_of_the_full_space(visit, comparison, changes):
+    token_id = comparison.vocabulary["text"].to_list().index(WORDS[-1])
+    app = clean(visit("tokens", token=token_id))
+    shown = tables_with(app, "similarity", "token_id")
+    for table, matrix in zip(shown, (comparison.original, comparison.rebuilt), strict=True):
+        found = nearest_neighbours(matrix, 10, rows=[token_id])
+        assert table["token_id"].tolist() == found.indices[0].tolist()
+        assert table["similarity"].tolist() == pytest.approx(found.similarities[0].tolist(), abs=1e-6)
+    assert metrics(app)[0] == f"{changes['cosine'][token_id]:.3f}"
+    assert metrics(app)[-1] == f"{changes['turnover'][token_id]:.0%}"
+    assert any(f"{WORDS[-8]} or {WORDS[-2]}" in text.value for text in app.text)
+
+
+def test_a_token_without_a_definition_is_said_to_be_kept(visit, comparison):
+    kept = int(np.flatnonzero(~comparison.reconstruction.rebuilt)[-1])
+    app = clean(visit("tokens", token=kept))
+    assert metrics(app)[0] == "1.000"
+    assert any("no definition" in info.value for info in app.info)
+
+
+@pytest.mark.parametrize(("to", "suffix"), [("safetensors", ".safetensors"), ("npy", ".npy"), ("parquet", ".parquet")])
+def test_export_writes_the_rebuilt_table(to, suffix, visit, comparison, tmp_path):
+    out = tmp_path / "new" / f"table{suffix}"
+    app = visit("export", format=to, **{f"out-{to}-{RUN}": str(out)})
+    button(app, "Export").click().run()
+    clean(app)
+    assert str(out) in unescaped(app.success[0].value)
+    assert np.array_equal(read_table(out), comparison.rebuilt)
+
+
+def test_export_writes_a_checkpoint(visit, comparison, tmp_path):
+    from transformers import AutoModel
+
+    app = visit("export", format="checkpoint", **{f"out-checkpoint-{RUN}": str(tmp_path / "made")})
+    button(app, "Export").click().run()
+    clean(app)
+    model = AutoModel.from_pretrained(tmp_path / "made")
+    assert np.array_equal(model.get_input_embeddings().weight.detach().numpy(), comparison.rebuilt)
+
+
+# What users and broken files do.
+
+
+@pytest.mark.parametrize("page", ["model", "definitions"])
+@pytest.mark.parametrize("name", ["/no/such/folder", "nobody/no-such-model", "../..", "", " ", "<b>x</b>", "\u202e"])
+def test_a_plm_that_is_not_there_is_one_sentence(page, name, visit):
+    app = visit(page, plm=name)
+    if name.strip():
+        assert unescaped(plain(name)) in one_sentence(app) or plain(name) in app.error[0].value
+    else:
+        assert not app.exception
+
+
+def test_a_dictionary_without_files_is_one_sentence(visit, tmp_path):
+    assert "data.noun" in one_sentence(visit("definitions", dictionary=f"wordnet:{tmp_path}"))
+    assert "nonsense" in one_sentence(visit("definitions", dictionary="nonsense"))
+
+
+def test_a_bad_regular_expression_is_one_sentence(visit):
+    assert "(" in one_sentence(visit("tokens", q="(", regex=True))
+
+
+def test_nothing_is_exported_over_what_lies_there(visit, tmp_path):
+    taken = tmp_path / "mine.npy"
+    taken.write_bytes(b"mine")
+    app = visit("export", format="npy", force=True, **{f"out-npy-{RUN}": str(taken)})
+    button(app, "Export").click().run()
+    assert "mine.npy" in one_sentence(app)
+    assert taken.read_bytes() == b"mine"
+
+
+def test_an_export_into_a_file_is_one_sentence(visit, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    app = visit("export", format="npy", **{f"out-npy-{RUN}": str(tmp_path / "file" / "under" / "x.npy")})
+    button(app, "Export").click().run()
+    one_sentence(app)
+
+
+def test_an_interrupted_run_can_be_resumed(copied, visit, monkeypatch):
+    started = []
+    monkeypatch.setattr("defemb_core.runs.start_run", lambda *given: started.append(given))
+    monkeypatch.setattr("defemb_core.runs.start_run", lambda *given: started.append(given))
+    set_status(copied, state="running", stage="map", fraction=0.4, pid=2**22 + 1, created=1.0)
+    (copied / "command.json").write_text(json.dumps(["reconstruct", "--out", str(copied)]))
+    app = clean(visit("reconstruction"))
+    assert [e.label for e in app.expander] == [f"{unescaped(RUN)} · interrupted"] or "interrupted" in app.expander[0].label
+    button(app, "Resume").click().run()
+    assert started == [(None, copied)]
+
+
+def test_a_failed_run_says_why_and_can_be_deleted(copied, visit):
+    set_status(copied, state="failed", message="<b>disk</b> full")
+    app = visit("reconstruction")
+    assert one_sentence(app) == "<b>disk</b> full"
+    button(app, "Delete").click().run()
+    assert not copied.exists()
+    assert not app.exception
+
+
+@pytest.mark.parametrize("spoil", ["missing", "no json", "empty object", "a list"])
+def test_a_run_with_damaged_evidence_can_still_be_deleted(spoil, copied, visit):
+    file = copied / "evidence.json"
+    file.unlink()
+    if spoil != "missing":
+        file.write_text({"no json": "{", "empty object": "{}", "a list": "[1]"}[spoil])
+    app = visit("reconstruction")
+    assert RUN in one_sentence(app)
+    button(app, "Delete").click().run()
+    assert not copied.exists()
+
+
+@pytest.mark.parametrize("page", COMPARING)
+@pytest.mark.parametrize("file", ["reconstruction.safetensors", "vocabulary.parquet", "config.json"])
+def test_a_damaged_run_is_one_sentence(page, file, copied, visit):
+    (copied / file).write_bytes((copied / file).read_bytes()[:20])
+    assert RUN in one_sentence(visit(page))
+
+
+def test_a_folder_that_is_no_run_hides_no_other(copied, visit):
+    (copied.parent / "stray").mkdir()
+    (copied.parent / "broken").mkdir()
+    (copied.parent / "broken" / "status.json").write_text("{")
+    app = clean(visit("reconstruction"))
+    assert len(app.expander) >= 1
+    assert RUN in unescaped(" ".join(e.label for e in app.expander))
+
+
+def test_a_plm_that_changed_since_the_run_is_one_sentence(world, copied, visit, tmp_path):
+    config = json.loads((copied / "config.json").read_text())
+    config["provenance"]["plm"]["table_sha256"] = "0" * 64
+    (copied / "config.json").write_text(json.dumps(config))
+    assert "000000" in one_sentence(visit("tokens"))
+
+
+@pytest.mark.parametrize("token", [0, 256, 257, 30_000])
+def test_a_token_id_of_a_larger_table_does_no_harm(token, visit, comparison):
+    app = clean(visit("tokens", token=token))
+    assert len(tables_with(app, "similarity")) == 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"run": "../../etc"},
+        {"run": "nothing"},
+        {"colour": "nonsense"},
+        {"format": "nonsense"},
+        {"token": "-1"},
+        {"token": "1e9"},
+        {"q": "("},
+        {"measure": "nonsense"},
+        {"rare": "perhaps"},
+    ],
+)
+@pytest.mark.parametrize("page", COMPARING)
+def test_any_address_opens_the_page(query, page, world):
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.session_state["plm"] = str(world.plm)
+    for name, value in query.items():
+        app.query_params[name] = value
+    clean(app.switch_page(f"pages/{page}.py").run())
+
+
+def test_the_address_opens_the_same_view(world, comparison):
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    token = comparison.vocabulary["text"].to_list().index(WORDS[3])
+    for name, value in {"plm": str(world.plm), "run": RUN, "q": "ba", "token": str(token)}.items():
+        app.query_params[name] = value
+    app.switch_page("pages/tokens.py").run()
+    clean(app)
+    assert app.text_input(key="q").value == "ba"
+    assert app.number_input(key="token").value == token
+    assert WORDS[3] in app.subheader[0].value
+
+
+# Tokens that are markup, code or control characters.
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_token_is_shown_as_its_letters(text, visit, comparison):
+    token_id = comparison.vocabulary["text"].to_list().index(text)
+    app = clean(visit("tokens", token=token_id, q=text))
+    assert unescaped(app.subheader[0].value) == unescaped(f"“{plain(text)}”")
+    for element in (*app.subheader, *app.caption, *app.markdown, *app.title):
+        for sign in ("<b>", "**s", "$\\a", "[l]", ":red", "\u202e", "\x07"):
+            assert sign not in element.value
+    (listed,) = tables_with(app, "turnover", "token_id")
+    assert listed["text"].tolist() == [plain(text)]
+
+
+def test_no_page_lets_html_through(visit):
+    for page in PAGES:
+        app = visit(page, q="<b>", word="<b>bold</b>")
+        assert not [e for e in (*app.markdown, *app.caption, *app.title) if getattr(e.proto, "allow_html", False)]
+
+
+def test_hostile_definitions_are_shown_as_text(visit):
+    app = clean(visit("definitions", word=DEFINED_HOSTILE[0]))
+    assert ["<script>" in text.value for text in app.text] == [True]
+    assert not [m.value for m in (*app.markdown, *app.caption) if "<" in m.value.replace("\\<", "")]
+
+
+@pytest.mark.parametrize("text", [OVERRIDE, BELL])
+def test_characters_that_turn_or_ring_are_named(text, visit):
+    (vocabulary,) = tables_with(visit("model", find=text), "token_id", "text")
+    assert vocabulary["text"].tolist() == [plain(text)]
+    assert "<U+" in vocabulary["text"][0]
+
+
+def at_work(folder):
+    """A run whose process is this one."""
+    process = psutil.Process(os.getpid())
+    return set_status(
+        folder, state="running", stage="map", fraction=0.5, started=1.0, updated=2.0, pid=process.pid,
+        created=process.create_time(),
+    )  # fmt: skip
+
+
+def read_table(file):
+    if file.suffix == ".npy":
+        return np.load(file, allow_pickle=False)
+    if file.suffix == ".parquet":
+        return pl.read_parquet(file)["embedding"].to_numpy()
+    from safetensors.numpy import load_file
+
+    return load_file(file)["matrix"]
