@@ -69,7 +69,7 @@ def torch_rate() -> float:
 
 def numpy_rate() -> float:
     """Return numpy's, as torch_rate."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     square = _square()
     with threadpool_limits(THREADS, user_api="blas"):
@@ -104,13 +104,14 @@ def print_head(title: str, options: Sequence[str] = ()) -> None:
 
 def print_table(lines: Sequence[Line], title: str = "") -> None:
     """Print lines as a Markdown table that is also readable on a terminal; columns without content are left out."""
-    cells = [
+    rows = [
         ("what", "measured", "target", "peer or baseline"),
         *((x.what, x.measured, x.target, x.peer) for x in lines),
     ]
-    cells = list(zip(*(column for column in zip(*cells, strict=True) if any(column[1:])), strict=True))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    cells.insert(1, tuple("-" * width for width in widths))
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    cells = [list(row) for row in zip(*columns, strict=True)]
+    cells.insert(1, ["-" * width for width in widths])
     print(f"\n{title}\n" if title else "")
     for row in cells:
         print("| " + " | ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) + " |")

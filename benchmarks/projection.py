@@ -1,25 +1,19 @@
 """Nearest neighbours and UMAP maps against what the machine and umap-learn's defaults can do.
 
-Run from the repository's root: `python -m benchmarks.projection`, with `--full` for the UMAP maps too (minutes).
+Run from the repository's root: `python -m benchmarks projection`, with `--full` for the UMAP maps too (minutes).
 The rows are the bundled model's embedding table and a disturbed copy of it.
 """
 
 import argparse
-import os
-import platform
-import sys
-import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-if __package__ in {None, ""}:  # started as a file: the repository's root is not on the path then
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
+from benchmarks.machine import numpy_rate, print_head
+from benchmarks.machine import timed as timed_once
 from defemb_core.neighbours import Neighbours, nearest_neighbours, neighbour_turnover, normalise_rows
 from defemb_core.projection import align, project_umap
 
@@ -38,20 +32,8 @@ def bundled_table() -> np.ndarray:
 
 
 def timed(work: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
-    """Shortest of the wall-clock seconds of `repeats` calls, and the last result."""
-    seconds, result = float("inf"), None
-    for _ in range(repeats):
-        started = time.perf_counter()
-        result = work()
-        seconds = min(seconds, time.perf_counter() - started)
-    return seconds, result
-
-
-def product_rate() -> float:
-    """Float32 matrix products, billions of operations a second: best of five of 2,048 x 2,048."""
-    square = np.random.default_rng(0).standard_normal((2048, 2048)).astype(np.float32)
-    seconds, _ = timed(lambda: square @ square, repeats=5)
-    return 2 * 2048**3 / seconds / 1e9
+    """Shortest of the wall-clock seconds of `repeats` calls, and that call's result."""
+    return min((timed_once(work) for _ in range(repeats)), key=lambda measured: measured[0])
 
 
 def kept(neighbours: Neighbours, coordinates: np.ndarray) -> float:
@@ -67,7 +49,7 @@ def show(name: str, seconds: float, note: str = "") -> None:
 
 def report_neighbours(table: np.ndarray) -> Neighbours:
     """Neighbours of all rows, and of one row as a click on a token asks for."""
-    rate = product_rate()
+    rate = numpy_rate()
     nearest_neighbours(table[:1000], NEIGHBOURS)  # torch is imported here, not on the clock
     seconds, found = timed(lambda: nearest_neighbours(table, NEIGHBOURS), repeats=2)
     reached = 2 * table.shape[0] ** 2 * table.shape[1] / seconds / 1e9
@@ -104,16 +86,16 @@ def movement(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.linalg.norm(first - second, axis=1).mean() / first.std())
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks projection", description=__doc__)
     parser.add_argument("--full", action="store_true", help="UMAP maps too, ours and umap-learn's defaults (minutes)")
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
+    print_head("projection", ["--full"] if options.full else [])
     table = bundled_table()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}")
     print(f"table {table.shape[0]} x {table.shape[1]}\n\n{'what':<52} {'seconds':>9}")
     found = report_neighbours(table)
-    if arguments.full:
+    if options.full:
         noise = np.random.default_rng(1).standard_normal(table.shape).astype(np.float32)
         report_maps(table, table + np.float32(DISTURBANCE) * table.std() * noise, found)
 

@@ -36,7 +36,6 @@ out = Path(
 force = st.checkbox("Replace an earlier export", key="force")
 if st.button("Export", type="primary", icon=":material/download:"):
     with st.spinner(f"Writing {to}"):
-        out.parent.mkdir(parents=True, exist_ok=True)
         written = export(comparison.reconstruction, comparison.plm, to, out, force)
     st.session_state["exported"] = str(written)
 if written_to := st.session_state.get("exported"):

@@ -25,7 +25,14 @@ if not state.complete_runs():
         running = active_runs()
         if running:
             st.page_link("pages/reconstruction.py", label="A run is at work: watch it", icon=":material/construction:")
-        elif st.button("Rebuild the bundled model", type="primary", icon=":material/play_arrow:"):
+        elif st.button(
+            "Rebuild the bundled model",
+            type="primary",
+            icon=":material/play_arrow:",
+            on_click=lambda: st.session_state.update(
+                plm=BUNDLED
+            ),  # its run is to be seen; a PLM in the URL stops a switch
+        ):
             start_reconstruction(free_run_name(BUNDLED, "instant"), BUNDLED, "wordnet", Settings("instant"), None)
             st.switch_page("pages/reconstruction.py")
         st.caption("all-MiniLM-L6-v2 with WordNet's definitions: about ten seconds, then a minute for the UMAP maps.")

@@ -1,5 +1,6 @@
 import streamlit as st
 
+from defemb_core.errors import RunError
 from defemb_core.plm import BUNDLED
 from defemb_core.reconstruction import METHODS, Settings
 from defemb_core.runs import delete_run, list_runs, read_status, run_path, start_run
@@ -15,7 +16,8 @@ plm = st.session_state.get("plm") or BUNDLED
 for folder in active_runs():
     with st.container(border=True):
         watch_run(folder)
-if finished := st.session_state.get("finished_run"):
+finished = st.session_state.get("finished_run")
+if finished and (run_path(finished) / "evidence.json").is_file():  # it may have been deleted since
     st.success(f"{as_text(finished)} is complete.", icon=":material/check_circle:")
     show_evidence(run_path(finished))
 
@@ -60,7 +62,10 @@ for folder in runs:
     status = read_status(folder)
     with st.expander(f"{as_text(folder.name)} · {status.state}", icon=":material/history:"):
         if status.state == "complete":
-            show_evidence(folder)
+            try:
+                show_evidence(folder)
+            except RunError as exc:  # so that a damaged run can still be deleted
+                st.error(as_text(str(exc)), icon=":material/error:")
         elif status.message:
             st.error(as_text(status.message), icon=":material/error:")
         resume, delete, _ = st.columns([1, 1, 4])

@@ -8,7 +8,17 @@ import polars as pl
 import psutil
 import pytest
 import streamlit as st
-from app_support import BELL, DEFINED_HOSTILE, HOSTILE, OVERRIDE, RUN, WORDS, build_world, make_run, save_plm, set_status
+from app_support import (
+    BELL,
+    DEFINED_HOSTILE,
+    HOSTILE,
+    OVERRIDE,
+    RUN,
+    WORDS,
+    build_world,
+    make_run,
+    set_status,
+)
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
@@ -20,7 +30,6 @@ from defemb_core.text import plain
 APP = Path(__file__).parents[1] / "app.py"
 PAGES = ("model", "definitions", "reconstruction", "projection", "spectrum", "tokens", "export")
 COMPARING = ("projection", "spectrum", "tokens", "export")
-EVERYWHERE = {"parametrize": PAGES}
 DEFINED = len(WORDS) + len(DEFINED_HOSTILE) + 1  # and the letter b, which the lexicon defines
 
 
@@ -42,22 +51,19 @@ def _flat_map(matrix, *args, **options):
 
 @pytest.fixture(autouse=True)
 def _apart(world, monkeypatch):
-    """The app finds this world, caches nothing from the test before, and has been asked for app.py once.
-
-    Without the last AppTest forgets before every run that the app has its own navigation, and runs pages without it.
-    """
+    """The app finds this world and a server that app.py has run on: AppTest forgets before every run that it did."""
     for name, value in world.variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
     monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", type("Routed", (PagesManager,), {}))
-    st.cache_resource.clear()
 
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
-    """A runs folder of this test's own, empty."""
+    """A runs folder of this test's own, empty; nothing is cached from others."""
     monkeypatch.setenv("DEFEMB_RUNS", str(tmp_path / "runs"))
     (tmp_path / "runs").mkdir()
+    st.cache_resource.clear()
     return tmp_path / "runs"
 
 
@@ -155,7 +161,9 @@ def test_the_first_page_offers_one_thing_to_press(runs, visit):
 
 def test_that_button_starts_a_run_of_the_bundled_plm(runs, visit, monkeypatch):
     started = []
-    monkeypatch.setattr("pages.shared.progress.start_run", lambda arguments, folder: started.append((arguments, folder)))
+    monkeypatch.setattr(
+        "pages.shared.progress.start_run", lambda arguments, folder: started.append((arguments, folder))
+    )
     app = visit("model")
     button(app, "Rebuild the bundled model").click().run()
     clean(app)
@@ -206,21 +214,23 @@ def test_the_model_page_counts_every_row(visit, comparison):
     (counts,) = tables_with(app, "kind", "frequent", "rare")
     assert counts.drop(columns="kind").to_numpy().sum() == rows
     (vocabulary,) = tables_with(app, "token_id", "text")
-    assert vocabulary["token_id"].tolist() == list(range(rows))
+    assert vocabulary["token_id"].tolist() == comparison.vocabulary.sort("rank")["token_id"].to_list()
     assert f"{rows:,} of {rows:,} rows." in [caption.value for caption in app.caption]
 
 
 def test_the_model_page_finds_rows_and_kinds(visit, comparison):
-    app = visit("model", find="ba", kinds=["word"])
-    expected = comparison.vocabulary.filter(pl.col("text").str.contains("ba") & (pl.col("kind") == "word"))
+    app = visit("model", find="BA", kinds=["word"])
+    expected = comparison.vocabulary.filter(pl.col("text").str.contains("(?i)ba") & (pl.col("kind") == "word"))
     (vocabulary,) = tables_with(app, "token_id", "text")
     assert 0 < expected.height < comparison.plm.rows
-    assert vocabulary["token_id"].tolist() == expected["token_id"].to_list()
+    assert sorted(vocabulary["token_id"]) == expected["token_id"].to_list()
 
 
-@pytest.mark.parametrize("cuts", [(0, 0), (0, 100), (33, 77), (50, 50), (100, 100)])
-@pytest.mark.parametrize("source", ["vocabulary", "wordfreq"])
-def test_any_frequency_groups_share_out_all_rows(cuts, source, visit, comparison):
+@pytest.mark.parametrize(
+    ("source", "cuts"),
+    [("vocabulary", (0, 0)), ("vocabulary", (33, 77)), ("wordfreq", (0, 100)), ("wordfreq", (50, 50))],
+)
+def test_any_frequency_groups_share_out_all_rows(source, cuts, visit, comparison):
     app = clean(visit("model", cuts=cuts, frequency=source))
     (vocabulary,) = tables_with(app, "token_id", "group")
     shares = vocabulary["group"].value_counts()
@@ -254,9 +264,11 @@ def test_the_maps_show_every_row(visit, comparison):
     assert [f"{rows:,} of {rows:,} rows" in chart for chart in charts(app)] == [True, True]
 
 
-@pytest.mark.parametrize("by", ["group", "kind", "coverage", "movement", "turnover"])
-@pytest.mark.parametrize("method", ["umap", "pca"])
-def test_maps_can_be_coloured_by_anything(by, method, visit):
+@pytest.mark.parametrize(
+    ("method", "by"),
+    [("pca", "group"), ("umap", "kind"), ("pca", "coverage"), ("umap", "movement"), ("pca", "turnover")],
+)
+def test_maps_can_be_coloured_by_anything(method, by, visit):
     app = clean(visit("projection", colour=by, **{"map-2": method}))
     assert len(charts(app)) == 2
 
@@ -379,14 +391,14 @@ def test_export_writes_a_checkpoint(visit, comparison, tmp_path):
 # What users and broken files do.
 
 
-@pytest.mark.parametrize("page", ["model", "definitions"])
 @pytest.mark.parametrize("name", ["/no/such/folder", "nobody/no-such-model", "../..", "", " ", "<b>x</b>", "\u202e"])
-def test_a_plm_that_is_not_there_is_one_sentence(page, name, visit):
-    app = visit(page, plm=name)
-    if name.strip():
-        assert unescaped(plain(name)) in one_sentence(app) or plain(name) in app.error[0].value
+def test_a_plm_that_is_not_there_is_one_sentence(name, visit):
+    app = visit("definitions", plm=name)
+    if name:
+        assert "folder" in one_sentence(app)
+        assert name.isprintable() or name not in app.error[0].value
     else:
-        assert not app.exception
+        clean(app)  # the bundled PLM
 
 
 def test_a_dictionary_without_files_is_one_sentence(visit, tmp_path):
@@ -417,11 +429,10 @@ def test_an_export_into_a_file_is_one_sentence(visit, tmp_path):
 def test_an_interrupted_run_can_be_resumed(copied, visit, monkeypatch):
     started = []
     monkeypatch.setattr("defemb_core.runs.start_run", lambda *given: started.append(given))
-    monkeypatch.setattr("defemb_core.runs.start_run", lambda *given: started.append(given))
     set_status(copied, state="running", stage="map", fraction=0.4, pid=2**22 + 1, created=1.0)
     (copied / "command.json").write_text(json.dumps(["reconstruct", "--out", str(copied)]))
     app = clean(visit("reconstruction"))
-    assert [e.label for e in app.expander] == [f"{unescaped(RUN)} · interrupted"] or "interrupted" in app.expander[0].label
+    assert [unescaped(e.label) for e in app.expander] == [f"{RUN} · interrupted"]
     button(app, "Resume").click().run()
     assert started == [(None, copied)]
 
@@ -447,11 +458,33 @@ def test_a_run_with_damaged_evidence_can_still_be_deleted(spoil, copied, visit):
     assert not copied.exists()
 
 
-@pytest.mark.parametrize("page", COMPARING)
-@pytest.mark.parametrize("file", ["reconstruction.safetensors", "vocabulary.parquet", "config.json"])
+@pytest.mark.parametrize(
+    ("page", "file"),
+    [
+        ("projection", "reconstruction.safetensors"),
+        ("spectrum", "vocabulary.parquet"),
+        ("tokens", "reconstruction.safetensors"),
+        ("export", "evidence.json"),
+        ("reconstruction", "config.json"),
+    ],
+)
 def test_a_damaged_run_is_one_sentence(page, file, copied, visit):
     (copied / file).write_bytes((copied / file).read_bytes()[:20])
     assert RUN in one_sentence(visit(page))
+
+
+def test_a_run_that_does_not_say_its_plm_cannot_be_chosen(copied, visit):
+    (copied / "config.json").write_text("{}")
+    app = clean(visit("tokens"))
+    assert len(app.info) == 1
+    assert not app.dataframe
+
+
+def test_a_run_that_finished_here_and_was_deleted_is_forgotten(copied, visit):
+    app = clean(visit("reconstruction", finished_run=RUN))
+    assert len(app.success) == 1
+    button(app, "Delete").click().run()
+    assert not clean(app).success
 
 
 def test_a_folder_that_is_no_run_hides_no_other(copied, visit):
@@ -476,26 +509,13 @@ def test_a_token_id_of_a_larger_table_does_no_harm(token, visit, comparison):
     assert len(tables_with(app, "similarity")) == 2
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        {"run": "../../etc"},
-        {"run": "nothing"},
-        {"colour": "nonsense"},
-        {"format": "nonsense"},
-        {"token": "-1"},
-        {"token": "1e9"},
-        {"q": "("},
-        {"measure": "nonsense"},
-        {"rare": "perhaps"},
-    ],
-)
+@pytest.mark.parametrize("nonsense", ["-1", "1e9", "../../etc", "\u202e<b>"])
 @pytest.mark.parametrize("page", COMPARING)
-def test_any_address_opens_the_page(query, page, world):
+def test_any_address_opens_the_page(nonsense, page, world):
     app = AppTest.from_file(str(APP), default_timeout=60)
     app.session_state["plm"] = str(world.plm)
-    for name, value in query.items():
-        app.query_params[name] = value
+    for name in ("run", "colour", "format", "token", "q", "measure", "regex", "rare", "word", "dictionary"):
+        app.query_params[name] = nonsense
     clean(app.switch_page(f"pages/{page}.py").run())
 
 
@@ -520,7 +540,7 @@ def test_a_hostile_token_is_shown_as_its_letters(text, visit, comparison):
     app = clean(visit("tokens", token=token_id, q=text))
     assert unescaped(app.subheader[0].value) == unescaped(f"“{plain(text)}”")
     for element in (*app.subheader, *app.caption, *app.markdown, *app.title):
-        for sign in ("<b>", "**s", "$\\a", "[l]", ":red", "\u202e", "\x07"):
+        for sign in ("<b>", "**s", "$\\a", "[l]", ":red[", "\u202e", "\x07"):
             assert sign not in element.value
     (listed,) = tables_with(app, "turnover", "token_id")
     assert listed["text"].tolist() == [plain(text)]

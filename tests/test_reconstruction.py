@@ -33,13 +33,13 @@ from defemb_core.reconstruction import (
 INSTANT = Settings(method="instant")
 
 
-def token_bags(plm, senses, texts):
-    """The mean over each token's senses of the mean over the sense's rows, sense by sense."""
-    bags = {}
+def token_shares(plm, senses, texts):
+    """Defined rows, and how much each row of the table counts for them: the mean over a token's senses' tokens."""
+    shares = {}
     for token, text, weight in zip(senses["token_id"], texts, senses["weight"], strict=True):
         ids = plm.tokenizer.encode(text, add_special_tokens=False).ids
-        bags[token] = bags.get(token, 0) + weight * plm.matrix[ids].mean(axis=0)
-    return np.array(list(bags)), np.array(list(bags.values()))
+        np.add.at(shares.setdefault(token, np.zeros(plm.rows)), ids, weight / len(ids))
+    return np.array(list(shares)), np.array(list(shares.values()))
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +50,10 @@ def plm(tiny_plm, tiny_vocabulary, tiny_dictionary):
     noise = 0.05 * random.normal(size=tiny_plm.matrix.shape)
     senses = describe_matches(tiny_vocabulary, match_definitions(tiny_vocabulary, tiny_dictionary), tiny_dictionary)
     _, texts = definition_texts(senses, True, "")
+    rows, shares = token_shares(tiny_plm, senses, texts)
     matrix = random.normal(size=tiny_plm.matrix.shape)
     for _ in range(100):  # definitions are made of defined words: until nothing changes any more
-        rows, bags = token_bags(dataclasses.replace(tiny_plm, matrix=matrix), senses, texts)
-        matrix[rows] = bags @ turn + noise[rows]
+        matrix[rows] = shares @ matrix @ turn + noise[rows]
     matrix = matrix.astype(np.float32)
     matrix.setflags(write=False)
     return dataclasses.replace(tiny_plm, matrix=matrix)
@@ -152,9 +152,9 @@ def test_matched_norms_keep_the_direction(rebuild, plm, made):
 
 def test_rows_are_what_the_cross_fitted_map_predicts(plm, made, covered):
     _, texts = definition_texts(made.definitions, True, "")
-    rows, bags = token_bags(plm, made.definitions, texts)
+    rows, shares = token_shares(plm, made.definitions, texts)
     assert rows.tolist() == covered.tolist()
-    expected = cross_fit([bags], plm.matrix[covered])
+    expected = cross_fit([shares @ plm.matrix], plm.matrix[covered])
     np.testing.assert_allclose(made.matrix[covered], expected.predictions, atol=1e-4)
 
 
@@ -394,7 +394,7 @@ def test_no_folder(saved, place):
 def test_a_truncated_file(saved, name, keep):
     content = (saved / name).read_bytes()
     (saved / name).write_bytes(content[: int(keep * len(content))])
-    with pytest.raises(RunError, match="is damaged .*run reconstruct again"):
+    with pytest.raises(RunError, match=r"is damaged .*run reconstruct again"):
         load_reconstruction(saved)
 
 

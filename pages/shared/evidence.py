@@ -11,11 +11,24 @@ from defemb_core.errors import RunError
 def show_evidence(folder: Path) -> None:
     """Show a run's held-out evidence, coverage and isotropy as a row of numbers."""
     evidence, config = _read(folder, "evidence.json"), _read(folder, "config.json")
+    try:
+        metrics, words = _metrics(evidence), _settings(config)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise RunError(
+            f"the run {folder.name!r} lacks figures in its evidence.json or config.json; delete it and rebuild"
+        ) from None
+    for column, (label, (value, explanation)) in zip(st.columns([2, 2, 2, 3, 2]), metrics.items(), strict=True):
+        column.metric(label, value, help=explanation)
+    st.text(words)
+
+
+def _metrics(evidence: dict) -> dict[str, tuple[str, str]]:
+    """Return each number's label, value and explanation."""
     held, covered, isotropy = evidence["held_out"], evidence["coverage"], evidence["isotropy"]
     before, after = (isotropy[table]["rare"]["i_w"] for table in ("original", "rebuilt"))
     judged = f"{held['tokens']:,} held-out rows that the map never saw"
     kept = f"{covered['without_definition']:,} have no definition and keep their rows"
-    metrics = {
+    return {
         "Held-out MRR": (
             f"{held['mrr']:.3f}",
             f"Mean reciprocal rank of the true row among {judged}; 0 to 1, 1 is best.",
@@ -28,15 +41,17 @@ def show_evidence(folder: Path) -> None:
         ),
         "Seconds": (f"{sum(evidence['seconds'].values()):.1f}", f"Peak memory {evidence['peak_memory_mb']:,} MB."),
     }
-    for column, (label, (value, explanation)) in zip(st.columns([2, 2, 2, 3, 2]), metrics.items(), strict=True):
-        column.metric(label, value, help=explanation)
+
+
+def _settings(config: dict) -> str:
+    """Return what was rebuilt, with which dictionary and settings, as one line."""
     plm, dictionary = config["provenance"]["plm"], config["provenance"]["dictionary"]
     words = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in config["settings"].items())
-    st.text(f"{plm['title']} with {dictionary['name']}; {words}")
+    return f"{plm['title']} with {dictionary['name']}; {words}"
 
 
 def _read(folder: Path, name: str) -> dict:
     try:
         return dict(json.loads((folder / name).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         raise RunError(f"the run {folder.name!r} has no readable {name}; delete it and rebuild") from None

@@ -1,0 +1,221 @@
+"""How long things take: loading, instant reconstruction, prompts through the encoder, a click on a token.
+
+The peer is sentence-transformers on the same prompts, model and threads in the same run, alternating with ours.
+`--memory` also runs the command line's `reconstruct --method frozen` as a child, for its peak memory (two minutes).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmarks.machine import THREADS, Line, median_seconds, numpy_rate, print_head, print_table, timed, torch_rate
+from defemb_core.definitions import describe_matches, match_definitions
+from defemb_core.dictionaries import Dictionary, load_dictionary
+from defemb_core.dictionaries.wordnet import read_wordnet
+from defemb_core.features import TOKEN_BUDGET, encode_ids, encode_prompts, token_batches
+from defemb_core.frequency import plm_vocabulary
+from defemb_core.neighbours import nearest_neighbours, normalise_rows
+from defemb_core.plm import BUNDLED, PLM, load_plm
+from defemb_core.prompts import make_prompts
+from defemb_core.reconstruction import Reconstruction, Settings, definition_texts, reconstruct
+
+PROMPTS = 3000
+PEER_BATCHES = (32, 64, 128)  # 32 is sentence-transformers' default
+REPEATS = 3
+UNTIL_TABLE = ("definitions", "bags", "map", "rows")
+CLICK_TOKENS = (2003, 5000, 12000, 20000, 29000)
+
+
+def report_loading() -> None:
+    """Print the time to load the bundled PLM and WordNet, in a process that has the imports behind it."""
+    plm = load_plm(BUNDLED)
+    dictionary = load_dictionary("wordnet")
+    lines = [
+        Line("load_plm(bundled): verified table, tokenizer", _seconds(median_seconds(lambda: load_plm(BUNDLED)))),
+        Line("plm_vocabulary: kinds, frequency, groups", _seconds(median_seconds(lambda: plm_vocabulary(plm)))),
+        Line("WordNet, read from its files", _seconds(median_seconds(lambda: read_wordnet(Path(dictionary.origin))))),
+        Line("WordNet, from the cache", _seconds(median_seconds(lambda: load_dictionary("wordnet")))),
+    ]
+    print_table(lines, f"Loading (medians of {REPEATS})")
+
+
+def report_instant(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary) -> Reconstruction:
+    """Print what `instant` takes for the whole vocabulary, by stage, and return a table that it made."""
+    work = partial(reconstruct, plm, vocabulary, dictionary, Settings("instant"))
+    first, made = timed(work)
+    again = [timed(work) for _ in range(REPEATS)]
+    stages = {
+        name: statistics.median(r.evidence["seconds"][name] for _, r in again) for name in made.evidence["seconds"]
+    }
+    alone = statistics.median(sum(r.evidence["seconds"][name] for name in UNTIL_TABLE) for _, r in again)
+    rows = f"{int(made.rebuilt.sum()):,} rows rebuilt, {made.definitions.height:,} senses"
+    lines = [
+        Line("whole, with evidence", _seconds(statistics.median(s for s, _ in again)), "5 s", rows),
+        Line("whole, the first in its process", _seconds(first), "5 s"),
+        Line("the table alone", _seconds(alone), "5 s", ", ".join(UNTIL_TABLE)),
+        *(Line(f"stage {name}", _seconds(seconds)) for name, seconds in stages.items()),
+    ]
+    print_table(lines, f"instant, bundled PLM and WordNet in memory (medians of {REPEATS} after the first)")
+    return made
+
+
+def report_encoding(plm: PLM, made: Reconstruction) -> None:
+    """Print prompts a second against sentence-transformers, and the share of the matrix-product rate reached."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    rate = torch_rate()  # also sets the threads for both
+    prompts = real_prompts(plm, made)
+    ours, peer = plm.encoder(), SentenceTransformer(str(plm.folder), device="cpu")
+    encode_prompts(plm, prompts[:100], ours)
+    peer.encode(prompts[:100])
+    whole: list[float] = []
+    inside: list[float] = []
+    theirs: dict[int, list[float]] = {batch: [] for batch in PEER_BATCHES}
+    for _ in range(REPEATS):
+        seconds, states = timed(lambda: encode_prompts(plm, prompts, ours))
+        whole.append(seconds)
+        inside.append(states.seconds)
+        for batch, found in theirs.items():
+            found.append(timed(lambda b=batch: peer.encode(prompts, batch_size=b))[0])  # type: ignore[misc]
+    lines = _encoding_lines(statistics.median(whole), {b: statistics.median(s) for b, s in theirs.items()})
+    reached = encoder_operations(plm, ours, prompts) / statistics.median(inside) / 1e9
+    lines += [
+        Line("encoder stage, float32", f"{reached:.1f} GFLOP/s, {reached / rate:.0%} of products", "70 %",
+             f"2,048 x 2,048 products: torch {rate:.1f}, numpy {numpy_rate():.1f} GFLOP/s"),
+    ]  # fmt: skip
+    print_table(
+        lines, f"{PROMPTS:,} prompts through the encoder, {torch.get_num_threads()} threads (medians of {REPEATS})"
+    )
+
+
+def _encoding_lines(ours: float, theirs: dict[int, float]) -> list[Line]:
+    default, best = PEER_BATCHES[0], min(theirs, key=theirs.__getitem__)
+    lines = [Line("encode_prompts", _per_second(ours), "", _seconds(ours))]
+    for batch, seconds in theirs.items():
+        notes = [note for note, is_so in (("its default", batch == default), ("its best", batch == best)) if is_so]
+        name = ", ".join([f"sentence-transformers encode, batch {batch}", *notes])
+        target = "1.3 times" if batch == default else ""
+        lines.append(Line(name, _per_second(seconds), target, f"ours is {seconds / ours:.2f} times as fast"))
+    return lines
+
+
+def real_prompts(plm: PLM, made: Reconstruction) -> list[str]:
+    """Return distinct prompts that method "frozen" would encode, drawn evenly."""
+    glosses, _ = definition_texts(made.definitions, True, plm.mask_token or "")
+    distinct = list(dict.fromkeys(make_prompts(glosses, made.definitions["pos"], plm.mask_token or "")))
+    return [str(prompt) for prompt in np.random.default_rng(0).choice(distinct, PROMPTS, replace=False)]
+
+
+def encoder_operations(plm: PLM, encoder: Any, prompts: Sequence[str]) -> float:
+    """Return the multiplications and additions of the encoder's layers for these prompts, padding included.
+
+    Two for each weight of a linear layer and token, and four for each column of the hidden state, token and token
+    attended to (scores and weighted sums).
+    """
+    import torch
+
+    layers = encoder.encoder.layer
+    weights = sum(m.weight.numel() for m in layers.modules() if isinstance(m, torch.nn.Linear))
+    attention = 4 * len(layers) * encoder.config.hidden_size
+    lengths = np.array([len(ids) for ids in encode_ids(plm, sorted(set(prompts)))])
+    shapes = [(len(batch), int(lengths[batch].max())) for batch in token_batches(lengths, TOKEN_BUDGET)]
+    return float(sum(count * width * (2 * weights + attention * width) for count, width in shapes))
+
+
+def report_click(plm: PLM, made: Reconstruction, dictionary: Dictionary) -> None:
+    """Print what the server does after a click on a token: its lines, definitions, neighbours in both tables."""
+    tables = [normalise_rows(plm.matrix), normalise_rows(made.matrix)]
+
+    def click(token: int) -> None:
+        made.definitions.filter(pl.col("token_id") == token)
+        made.vocabulary.row(token, named=True)
+        for table in tables:
+            found = nearest_neighbours(table, 10, rows=[token], normalised=True)
+            made.vocabulary[found.indices[0].tolist()]
+
+    first, _ = timed(lambda: click(CLICK_TOKENS[0]))
+    again = [timed(lambda t=token: click(t))[0] for token in CLICK_TOKENS * REPEATS]  # type: ignore[misc]
+    lookup = median_seconds(lambda: _look_up(made, dictionary))
+    lines = [
+        Line("a click: definitions, neighbours in both tables", _milliseconds(statistics.median(again)), "200 ms",
+             f"slowest of {len(again)}: {_milliseconds(max(again))}; first: {_milliseconds(first)}"),
+        Line("all definitions of the vocabulary (page Definitions)", _milliseconds(lookup)),
+    ]  # fmt: skip
+    print_table(lines, "On the server")
+
+
+def _look_up(made: Reconstruction, dictionary: Dictionary) -> None:
+    describe_matches(made.vocabulary, match_definitions(made.vocabulary, dictionary), dictionary)
+
+
+def report_memory() -> None:
+    """Print peak resident memory and wall-clock time of a frozen reconstruction on the command line."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "defemb_core", "reconstruct", "--method", "frozen", "--out", f"{folder}/run"]
+        seconds, peak = timed(lambda: child_peak(command))
+    lines = [
+        Line("peak memory", f"{peak / 1e9:.2f} GB", "2 GB"),
+        Line("from start to saved table", f"{seconds:.0f} s", "", "process start, imports and evidence included"),
+    ]
+    print_table(lines, "python -m defemb_core reconstruct --method frozen, as a process of its own")
+
+
+def child_peak(command: Sequence[str]) -> int:
+    """Run a command and return its own peak resident memory in bytes.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)  # this child alone; getrusage(RUSAGE_CHILDREN) is the largest so far
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)!r} ended with code {process.returncode}")
+    return used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.1f} ms"
+
+
+def _per_second(seconds: float) -> str:
+    return f"{PROMPTS / seconds:,.0f} prompts/s"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print all tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks speed", description=__doc__)
+    parser.add_argument("--memory", action="store_true", help="peak memory of a frozen run too (two minutes)")
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    print_head("speed", ["--memory"] if options.memory else [])
+    rates = f"torch {torch_rate():.1f}, numpy {numpy_rate():.1f}"
+    print(f"\nfloat32 products of 2,048 x 2,048 on {THREADS} threads, GFLOP/s: {rates}")
+    report_loading()
+    plm, dictionary = load_plm(BUNDLED), load_dictionary("wordnet")
+    made = report_instant(plm, plm_vocabulary(plm), dictionary)
+    report_click(plm, made, dictionary)
+    report_encoding(plm, made)
+    if options.memory:
+        report_memory()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,318 @@
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from tiny_plm import save_gpt2
+
+from defemb_core import cli, comparison
+from defemb_core.cli import main, reconstruct_arguments
+from defemb_core.projection import Projection
+from defemb_core.reconstruction import STAGE_SHARES, Settings, load_reconstruction
+from defemb_core.runs import read_status
+
+
+@pytest.fixture
+def words(tiny_bert, tiny_lexicon):
+    """What every reconstruct command needs besides --out."""
+    return ["reconstruct", "--plm", str(tiny_bert), "--dictionary", f"wordnet:{tiny_lexicon}", "--method", "instant"]
+
+
+@pytest.fixture
+def quick_maps(monkeypatch):
+    def project(matrix, *args, progress, **kwargs):
+        progress(1, 1)
+        return Projection(matrix[:, :2].copy(), "umap")
+
+    monkeypatch.setattr(comparison, "project_umap", project)
+
+
+def refused(capfd, arguments):
+    """The one line on stderr that a mistake ends in."""
+    assert main([str(word) for word in arguments]) == 2
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    lines = shown.err.splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+# What works
+
+
+def test_reconstruct(capfd, tmp_path, words):
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    shown = capfd.readouterr()
+    found = load_reconstruction(tmp_path / "run")
+    assert found.settings == Settings(method="instant")
+    held, covered = found.evidence["held_out"], found.evidence["coverage"]
+    assert shown.out == (
+        f"rebuilt {covered['rebuilt']} of 403 rows, {covered['without_definition']} have no definition; "
+        f"held-out MRR {held['mrr']:.3f} over {held['tokens']} tokens; {tmp_path / 'run'}\n"
+    )
+    assert shown.err.splitlines() == list(STAGE_SHARES["instant"])  # not a terminal: a plain line a stage
+    assert read_status(tmp_path / "run").state == "complete"
+
+
+def test_every_option_reaches_the_settings(tmp_path, words):
+    options = "--alpha 0.5 --blend 0.25 --match-norms --no-relations --max-senses 2 --folds 3 --seed 7".split()
+    assert main([*words, *options, "--frequency", "wordfreq", "--out", str(tmp_path / "run")]) == 0
+    found = load_reconstruction(tmp_path / "run")
+    assert found.settings == Settings("instant", 0.5, 0.25, True, False, 2, 3, 7)
+    zipf = found.vocabulary.filter(found.vocabulary["group"] != "none").sort("rank")["zipf"].drop_nulls()
+    assert zipf.is_sorted(descending=True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [Settings(), Settings("instant", 0.5, 0.25, True, False, 2, 3, 7), Settings(alpha=1e-9, blend=1 / 3)],
+)
+@pytest.mark.parametrize("frequency", [None, "wordfreq"])
+def test_the_apps_command_line_gives_its_settings_back(tmp_path, settings, frequency):
+    arguments = reconstruct_arguments(tmp_path, "some/model", "wordnet:x", settings, frequency)
+    options = cli._parser().parse_args(arguments)
+    read = {field.name: getattr(options, field.name, None) for field in dataclasses.fields(Settings)}
+    assert Settings(**{**read, "relations": not options.no_relations}) == settings
+    assert (options.out, options.plm, options.dictionary) == (tmp_path, "some/model", "wordnet:x")
+    assert (options.frequency, options.analyse, options.resume) == (frequency, True, False)
+
+
+def test_compare(capfd, tiny_run):
+    capfd.readouterr()
+    assert main(["compare", str(tiny_run)]) == 0
+    by_path = capfd.readouterr()
+    assert main(["compare", "tiny"]) == 0
+    assert capfd.readouterr().out == by_path.out
+    lines = by_path.out.splitlines()
+    isotropy = load_reconstruction(tiny_run).evidence["isotropy"]
+    for group in ("all", "frequent", "medium", "rare"):
+        [line] = [line for line in lines if line.startswith(f"  {group:<10}")]
+        for table in ("original", "rebuilt"):
+            assert f"{isotropy[table][group]['i_w']:.3f}" in line
+    assert any(line.endswith("of 16") for line in lines)
+    assert len([line for line in lines if "->" in line]) == 10
+    assert by_path.err == ""
+
+
+def test_analyse(capfd, tiny_run, quick_maps):
+    capfd.readouterr()
+    for _ in range(2):  # the second time everything is on disk
+        assert main(["analyse", "tiny"]) == 0
+        assert read_status(tiny_run / "analysis").state == "complete"
+    found = comparison.read_analysis(comparison.open_comparison(tiny_run))
+    assert found.maps[0].coordinates.shape == (403, 2)
+    assert capfd.readouterr().out == ""
+
+
+def test_reconstruct_and_analyse_at_once(capfd, tmp_path, words, quick_maps):
+    assert main([*words, "--seed", "3", "--out", str(tmp_path / "run"), "--analyse"]) == 0
+    assert comparison.read_analysis(comparison.open_comparison(tmp_path / "run")) is not None
+    assert read_status(tmp_path / "run").state == "complete"
+
+
+def test_runs(capfd, tmp_path, monkeypatch, tiny_run):
+    capfd.readouterr()
+    assert main(["runs"]) == 0
+    [line] = [line for line in capfd.readouterr().out.splitlines() if line.startswith("tiny ")]
+    assert line.split() == ["tiny", "complete", "100%"]
+    monkeypatch.setenv("DEFEMB_RUNS", str(tmp_path / "none"))
+    assert main(["runs"]) == 0
+    assert capfd.readouterr().out == ""
+
+
+def test_dictionary(capfd, tiny_lexicon, tiny_dictionary):
+    assert main(["dictionary", f"wordnet:{tiny_lexicon}"]) == 0
+    assert f"{tiny_dictionary.definitions.height:,} senses" in capfd.readouterr().out
+
+
+def test_export(capfd, tmp_path, tiny_run):
+    capfd.readouterr()
+    assert main(["export", "tiny", "--to", "npy", "--out", str(tmp_path / "table.npy")]) == 0
+    assert capfd.readouterr().out.startswith("wrote ")
+    [file] = list(tmp_path.rglob("*.npy"))
+    np.testing.assert_array_equal(np.load(file, allow_pickle=False), load_reconstruction(tiny_run).matrix)
+
+
+def test_a_bar_on_a_terminal(capfd, tmp_path, words, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    shown = capfd.readouterr().err
+    assert "\r" in shown
+    assert "100%" in shown
+
+
+# A user's mistakes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--alpha", "1.5"], "alpha must lie between 0 and 1, is 1.5"),
+        (["--alpha", "nan"], "alpha must lie between 0 and 1, is nan"),
+        (["--blend", "-1"], "blend must lie between 0 and 1"),
+        (["--folds", "1"], "folds must be 2 or more"),
+        (["--folds", "5000"], "too few for 5000 folds"),
+        (["--max-senses", "0"], "max_senses must be 1 or more"),
+        (["--seed", "-1"], "seed must be 0 or more"),
+        (["--method", "magic"], "unknown method 'magic'; choose one of instant, frozen"),
+        (["--plm", "/no/such/model"], "no folder '/no/such/model'"),
+        (["--plm", "no-such/model"], "HF_HUB_OFFLINE"),
+        (["--dictionary", "klingon"], "unknown dictionary 'klingon'; known: wordnet"),
+        (["--dictionary", "wordnet:"], "names no place after the colon"),
+        (["--frequency", "magic"], "unknown frequency source 'magic'"),
+    ],
+)
+def test_mistakes_in_reconstruct(capfd, tmp_path, words, options, message):
+    line = refused(capfd, [*words, *options, "--out", tmp_path / "run"])
+    assert message in line
+    if (tmp_path / "run").exists():
+        assert read_status(tmp_path / "run").message in line
+
+
+def test_a_dictionary_folder_without_files(capfd, tmp_path, words):
+    line = refused(capfd, [*words, "--dictionary", f"wordnet:{tmp_path}", "--out", tmp_path / "run"])
+    assert "lacks data.noun" in line
+
+
+def test_a_decoder(capfd, tmp_path, words):
+    folder = save_gpt2(tmp_path / "gpt2")
+    capfd.readouterr()
+    assert "'gpt2' is decoder-only" in refused(capfd, [*words, "--plm", folder, "--out", tmp_path / "run"])
+
+
+def test_a_folder_that_is_there_already(capfd, tmp_path, words, tiny_run):
+    capfd.readouterr()
+    (tmp_path / "notes.txt").touch()
+    assert "exists and is no run ('notes.txt' lies there)" in refused(capfd, [*words, "--out", tmp_path])
+    assert "exists and holds a complete run" in refused(capfd, [*words, "--out", tiny_run])
+    assert "exists and holds a complete run" in refused(capfd, [*words, "--out", tiny_run, "--resume"])
+    assert "File exists" in refused(capfd, [*words, "--out", tmp_path / "notes.txt"])
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("command", [["compare"], ["analyse"], ["export", "--to", "npy", "--out", "x.npy"]])
+def test_runs_that_are_not_there(capfd, tmp_path, command):
+    for name in ("nothing", tmp_path, tmp_path / "nothing"):
+        assert "config.json is missing" in refused(capfd, [command[0], name, *command[1:]])
+    assert "is no name for a run" in refused(capfd, [command[0], "a b", *command[1:]])
+
+
+def test_an_unknown_export_format(capfd, tmp_path, tiny_run):
+    capfd.readouterr()
+    line = refused(capfd, ["export", "tiny", "--to", "xml", "--out", tmp_path / "x"])
+    assert "'xml'" in line
+    assert "word2vec" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_that_is_there_already(capfd, tmp_path, tiny_run):
+    (tmp_path / "x.npy").write_text("mine")
+    capfd.readouterr()
+    refused(capfd, ["export", "tiny", "--to", "npy", "--out", tmp_path / "x.npy"])
+    assert (tmp_path / "x.npy").read_text() == "mine"
+
+
+def test_a_run_whose_model_is_gone(capfd, tmp_path, words, tiny_bert):
+    model = shutil.copytree(tiny_bert, tmp_path / "model")
+    assert main([*words, "--plm", str(model), "--out", str(tmp_path / "run")]) == 0
+    shutil.rmtree(model)
+    capfd.readouterr()
+    assert "no folder" in refused(capfd, ["compare", tmp_path / "run"])
+
+
+def test_usage_errors_exit_with_two(capfd):
+    for arguments in ([], ["nonsense"], ["reconstruct"], ["reconstruct", "--out", "x", "--alpha", "much"]):
+        with pytest.raises(SystemExit) as exit_:
+            main(arguments)
+        assert exit_.value.code == 2
+        assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_full_disk(capfd, tmp_path, words, monkeypatch):
+    from defemb_core import reconstruction
+
+    def full(path, write):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(reconstruction, "write_atomically", full)
+    assert main([*words, "--out", str(tmp_path / "run")]) == 2
+    last = capfd.readouterr().err.splitlines()
+    assert last[:-1] == list(STAGE_SHARES["instant"])
+    assert "No space left on device" in last[-1]
+    assert read_status(tmp_path / "run").state == "failed"
+
+
+# Stopping and going on
+
+
+def test_the_keyboard_stops_it(capfd, tmp_path, words, monkeypatch):
+    from defemb_core import reconstruction
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reconstruction, "cross_fit", interrupt)
+    assert main([*words, "--out", str(tmp_path / "run")]) == 130
+    assert capfd.readouterr().err.splitlines()[-1] == "stopped"
+    assert read_status(tmp_path / "run").state == "cancelled"
+
+
+KILLED = """
+import os, signal, sys
+from defemb_core import reconstruction
+from defemb_core.cli import main
+real = reconstruction.write_json
+def write_json(path, value):
+    if path.name == "config.json":
+        os.kill(os.getpid(), signal.SIGKILL)  # all but the last file is there
+    real(path, value)
+reconstruction.write_json = write_json
+main(sys.argv[1:])
+"""
+
+
+def test_a_killed_run_resumed_gives_the_same_bytes(capfd, tmp_path, words):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    done = subprocess.run([sys.executable, "-c", KILLED, *words, "--out", str(killed)], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert read_status(killed).state == "interrupted"
+    assert "was interrupted; add --resume" in refused(capfd, [*words, "--out", killed])
+    assert main([*words, "--out", str(killed), "--resume"]) == 0
+    assert main([*words, "--out", str(whole)]) == 0
+    for name in ("reconstruction.safetensors", "vocabulary.parquet", "definitions.parquet"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+    for name in ("evidence.json", "config.json"):
+        first, second = (json.loads((folder / name).read_text()) for folder in (killed, whole))
+        for content in (first, second):
+            content.pop("seconds", None)
+            content.pop("peak_memory_mb", None)
+            content.get("provenance", {}).pop("made", None)
+        assert first == second
+    assert read_status(killed).state == "complete"
+
+
+def test_the_module_is_a_program(tmp_path, words):
+    environment = {**os.environ, "DEFEMB_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "defemb_core", *words, "--out", str(tmp_path / "run")]
+    started = time.monotonic()
+    bad = subprocess.run([*command, "--alpha", "2"], capture_output=True, text=True, env=environment, check=False)
+    assert (bad.returncode, bad.stdout, len(bad.stderr.splitlines())) == (2, "", 1)
+    assert time.monotonic() - started < 30
+    good = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert good.stdout.startswith("rebuilt ")
+    assert good.stderr.splitlines() == list(STAGE_SHARES["instant"])
+
+
+def test_a_reader_that_has_seen_enough(tiny_run):
+    code = "import sys; from defemb_core.cli import main; sys.exit(main(['compare', 'tiny']))"
+    done = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -c "{code}" | head -1'], capture_output=True, text=True, check=False
+    )
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""

@@ -1,0 +1,24 @@
+"""The README's Python runs as it stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_python_of_the_readme_runs(capsys):
+    if not Path("/usr/share/wordnet/data.noun").exists():
+        pytest.skip("WordNet is not installed as a system package")
+    (snippet,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(snippet, str(README), "exec"), {})
+    printed = capsys.readouterr().out
+    assert "'mrr'" in printed
+    assert "'rebuilt'" in printed
+
+
+def test_files_that_the_readme_links_exist():
+    targets = re.findall(r"\]\(((?!http)[^)]+)\)", README.read_text(encoding="utf-8"))
+    assert targets
+    assert [target for target in targets if not (README.parent / target).exists()] == []

@@ -1,0 +1,73 @@
+"""The bundled PLM and the whole of WordNet, by method instant: what the app shows first has to stay this good."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from defemb_core.cache import cache_folder
+from defemb_core.dictionaries import Dictionary, load_dictionary, wordnet_files
+from defemb_core.frequency import plm_vocabulary
+from defemb_core.plm import load_plm
+from defemb_core.reconstruction import Settings, reconstruct
+
+FOLDERS = [os.environ.get("WNSEARCHDIR", ""), *wordnet_files._SYSTEM_FOLDERS, str(cache_folder() / "wordnet-3.0")]
+"""Where ensure_wordnet looks; read here, before conftest.py gives the tests a cache of their own."""
+WORDNET = next((folder for folder in FOLDERS if folder and (Path(folder) / "data.noun").is_file()), None)
+INSTANT = Settings(method="instant")
+
+pytestmark = pytest.mark.skipif(WORDNET is None, reason="WordNet is not on this machine; tests never download it")
+
+
+@pytest.fixture(scope="module")
+def plm():
+    return load_plm("bundled")
+
+
+@pytest.fixture(scope="module")
+def vocabulary(plm):
+    return plm_vocabulary(plm)
+
+
+@pytest.fixture(scope="module")
+def wordnet():
+    return load_dictionary(f"wordnet:{WORDNET}")
+
+
+@pytest.fixture(scope="module")
+def made(plm, vocabulary, wordnet):
+    return reconstruct(plm, vocabulary, wordnet, INSTANT)
+
+
+def test_definitions_find_tokens_that_the_map_never_saw(made):
+    held = made.evidence["held_out"]
+    assert held["mrr"] >= 0.53
+    assert held["cosine"] >= 0.35
+    assert held["median_rank"] <= 3
+    assert held["tokens"] >= 14_000 // 5
+
+
+def test_half_the_vocabulary_and_nothing_special_is_rebuilt(plm, vocabulary, made):
+    assert made.rebuilt.sum() >= 14_000
+    kinds = vocabulary["kind"].to_numpy()
+    assert set(kinds[made.rebuilt]) == {"word"}
+    kept = ~made.rebuilt
+    assert made.matrix[kept].tobytes() == plm.matrix[kept].tobytes()
+    assert np.isin(kinds[kept], ["special", "unused"]).sum() == 5 + 994  # [PAD] and its kin, [unused0] to [unused993]
+    assert np.isfinite(made.matrix).all()
+
+
+def test_twice_the_same_to_the_bit(plm, vocabulary, wordnet, made):
+    again = reconstruct(plm, vocabulary, wordnet, INSTANT)
+    assert again.matrix.tobytes() == made.matrix.tobytes()
+    assert again.evidence["held_out"] == made.evidence["held_out"]
+
+
+def test_shuffled_definitions_find_nothing(plm, vocabulary, wordnet):
+    frame = wordnet.definitions
+    order = np.random.default_rng(0).permutation(frame.height)
+    shuffled = frame.with_columns(frame[name][order] for name in ("definition", "related"))
+    found = reconstruct(plm, vocabulary, Dictionary(shuffled, "shuffled", "0" * 64, "here"), INSTANT)
+    assert found.evidence["held_out"]["mrr"] < 0.01
