@@ -5,7 +5,6 @@ from pages.shared.router import navigate
 from pages.shared.sidebar import show_sidebar
 from pages.shared.text import as_text
 
-st.set_page_config(page_title="defemb", page_icon="assets/logo.svg", layout="wide")
 st.logo("assets/logo.svg", size="large")
 page = navigate()
 try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from defemb_core.definitions import match_definitions as match_definitions
     from defemb_core.dictionaries import load_dictionary as load_dictionary
     from defemb_core.errors import DefembError as DefembError
-    from defemb_core.export import export as export
+    from defemb_core.export import export as export_reconstruction  # noqa: F401
     from defemb_core.frequency import plm_vocabulary as plm_vocabulary
     from defemb_core.isotropy import measure_isotropy as measure_isotropy
     from defemb_core.neighbours import nearest_neighbours as nearest_neighbours
@@ -51,13 +51,15 @@ _MODULES = {
     "open_comparison": "comparison",
     "token_changes": "comparison",
     "analyse": "comparison",
-    "export": "export",
+    "export_reconstruction": "export",
     "DefembError": "errors",
 }
+# A name that is a module's as well would give the module once that is imported.
+_RENAMED = {"export_reconstruction": "export"}
 __all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'defemb_core' has no attribute {name!r}")
-    return getattr(import_module(f"defemb_core.{_MODULES[name]}"), name)
+    return getattr(import_module(f"defemb_core.{_MODULES[name]}"), _RENAMED.get(name, name))

@@ -137,7 +137,7 @@ def _analyse(options: argparse.Namespace) -> None:
     job = folder / ANALYSIS
     # Maps are found again from disk in no time, so a complete analysis is simply looked up again.
     if (job / "status.json").exists() and read_status(job).state == "complete":
-        (job / "status.json").unlink()
+        queue_run(job)
     with working_in(job, ANALYSIS_SHARES, resume=True) as reporter, _Bar(reporter) as progress:
         analyse(comparison, progress=progress)
 

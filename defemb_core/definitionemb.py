@@ -110,13 +110,15 @@ class _Ridge:
         self.folds = np.array_split(np.random.default_rng(seed).permutation(len(rows)), folds)
         self.grams = [self.x[f].T @ self.x[f] for f in self.folds]
         self.products = [self.x[f].T @ self.y[f] for f in self.folds]
+        self.sums = [(self.x[f].sum(axis=0), self.y[f].sum(axis=0)) for f in self.folds]
         self.means = [self._means_without(k) for k in range(folds)]
         self.decompositions = [self._decompose(k) for k in range(folds)]
 
     def _means_without(self, left_out: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the means (d,), (H,) of the other folds' features and rows; a mean over all would know the row."""
-        kept = np.concatenate([fold for k, fold in enumerate(self.folds) if k != left_out])
-        return self.x[kept].mean(axis=0), self.y[kept].mean(axis=0)
+        rows = len(self.y) - len(self.folds[left_out])
+        kept = [k for k in range(len(self.folds)) if k != left_out]
+        return sum(self.sums[k][0] for k in kept) / rows, sum(self.sums[k][1] for k in kept) / rows
 
     def _decompose(self, left_out: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return eigenvalues, eigenvectors and the products in that basis, without the fold left out."""

@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -148,6 +149,7 @@ def start_run(arguments: Sequence[str] | None, folder: Path) -> None:
                 stderr=log,
                 start_new_session=True,
             )
+            threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie when it ends
             now = time.time()
             _write_status(folder, Status("queued", "starting", started=now, updated=now, **_identity(process.pid)))
     except OSError as exc:

@@ -9,6 +9,13 @@ from pages.shared.progress import active_runs, free_run_name, start_reconstructi
 from pages.shared.router import through_router
 from pages.shared.text import as_text
 
+NEXT = {
+    "projection": "See both maps",
+    "spectrum": "Compare spectra",
+    "tokens": "Look at rare tokens",
+    "export": "Export",
+}
+
 through_router()
 st.title("Reconstruction")
 plm = st.session_state.get("plm") or BUNDLED
@@ -20,6 +27,8 @@ finished = st.session_state.get("finished_run")
 if finished and (run_path(finished) / "evidence.json").is_file():  # it may have been deleted since
     st.success(f"{as_text(finished)} is complete.", icon=":material/check_circle:")
     show_evidence(run_path(finished))
+    for column, (page, label) in zip(st.columns(4), NEXT.items(), strict=True):
+        column.page_link(f"pages/{page}.py", label=label, icon=":material/arrow_forward:")
 
 with st.form("settings", border=True):
     st.subheader("Rebuild a table")

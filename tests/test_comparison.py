@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 from tiny_plm import save_bert
 
-from defemb_core import cache, comparison as module
+from defemb_core import cache
+from defemb_core import comparison as module
 from defemb_core.comparison import (
     ANALYSIS_SHARES,
     Comparison,
@@ -220,7 +221,7 @@ def test_no_flipped_bit_breaks_the_reading(pair):
     analyse(pair)
     file = next((cache.cache_folder() / "maps").glob("*.npz"))
     content = file.read_bytes()
-    places = [*range(0, 300), *range(len(content) - 300, len(content))]
+    places = [*range(0, 300, 2), *range(len(content) - 300, len(content))]
     for place in places:
         flipped = bytearray(content)
         flipped[place] ^= 1 << (place % 8)

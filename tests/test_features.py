@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -171,7 +172,7 @@ def test_token_batches(budget):
     assert (np.diff(lengths[np.concatenate(batches)]) >= 0).all()
     for batch in batches:
         assert len(batch) * lengths[batch].max() <= budget or len(batch) == 1
-    for batch, following in zip(batches, batches[1:], strict=False):  # no batch could have taken one more
+    for batch, following in itertools.pairwise(batches):  # no batch could have taken one more
         assert (len(batch) + 1) * lengths[following[0]] > budget
 
 

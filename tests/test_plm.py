@@ -269,7 +269,9 @@ def refusal(kind, code):
 @pytest.mark.parametrize("kind", [hub.RepositoryNotFoundError, hub.GatedRepoError, hub.RevisionNotFoundError])
 def test_the_hub_has_no_such_model(monkeypatch, kind):
     answer(monkeypatch, refusal(kind, 401))
-    with pytest.raises(PLMError, match="the hub has no model 'no-such/model' at revision 'v2' that you may read.*spelling"):
+    with pytest.raises(
+        PLMError, match=r"the hub has no model 'no-such/model' at revision 'v2' that you may read.*spelling"
+    ):
         load_plm("no-such/model", "v2")
 
 

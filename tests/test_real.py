@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 
+from defemb_core import reconstruction
 from defemb_core.cache import cache_folder
 from defemb_core.dictionaries import Dictionary, load_dictionary, wordnet_files
 from defemb_core.frequency import plm_vocabulary
@@ -59,13 +59,19 @@ def test_half_the_vocabulary_and_nothing_special_is_rebuilt(plm, vocabulary, mad
     assert np.isfinite(made.matrix).all()
 
 
-def test_twice_the_same_to_the_bit(plm, vocabulary, wordnet, made):
+@pytest.fixture
+def table_alone(monkeypatch):
+    """Isotropy takes a third of the time and has tests of its own."""
+    monkeypatch.setattr(reconstruction, "isotropy_by_group", lambda table, groups: {})
+
+
+def test_twice_the_same_to_the_bit(plm, vocabulary, wordnet, made, table_alone):
     again = reconstruct(plm, vocabulary, wordnet, INSTANT)
     assert again.matrix.tobytes() == made.matrix.tobytes()
     assert again.evidence["held_out"] == made.evidence["held_out"]
 
 
-def test_shuffled_definitions_find_nothing(plm, vocabulary, wordnet):
+def test_shuffled_definitions_find_nothing(plm, vocabulary, wordnet, table_alone):
     frame = wordnet.definitions
     order = np.random.default_rng(0).permutation(frame.height)
     shuffled = frame.with_columns(frame[name][order] for name in ("definition", "related"))

@@ -139,9 +139,9 @@ def test_errors_are_written_down_and_go_on(tmp_path, error, raised, found, messa
 
 
 def test_a_full_disk_is_one_sentence(tmp_path):
-    with pytest.raises(RunError, match=r"^cannot write to .*No space left on device.*--resume$"):
-        with working_in(tmp_path / "run", SHARES):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    sentence = r"^cannot write to .*No space left on device.*--resume$"
+    with pytest.raises(RunError, match=sentence), working_in(tmp_path / "run", SHARES):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert read_status(tmp_path / "run").state == "failed"
     assert "No space left" in read_status(tmp_path / "run").message
 
@@ -209,7 +209,7 @@ def test_files_named_like_ours_are_not_emptied(tmp_path):
 def test_a_file_in_the_place_of_the_folder(tmp_path):
     (tmp_path / "run").touch()
     for take in (lambda: working_in(tmp_path / "run", SHARES).__enter__(), lambda: start_run([], tmp_path / "run")):
-        with pytest.raises(RunError, match="cannot write to .*File exists"):
+        with pytest.raises(RunError, match=r"cannot write to .*File exists"):
             take()
 
 
@@ -295,10 +295,14 @@ def test_process_ids_that_are_none(tmp_path, pid):
 
 
 def test_a_stop_file_stops_the_work(tmp_path):
-    with pytest.raises(Cancelled), working_in(tmp_path / "run", SHARES) as report:
+    def work(report):
         report("first", 0, 1)
         (tmp_path / "run" / "stop").touch()
         report("first", 1, 1)
+        pytest.fail("it went on")
+
+    with pytest.raises(Cancelled), working_in(tmp_path / "run", SHARES) as report:
+        work(report)
     status = read_status(tmp_path / "run")
     assert (status.state, status.message) == ("cancelled", "cancelled by the user")
 
@@ -381,7 +385,7 @@ def test_a_run_that_does_not_say_how_it_was_started(tmp_path, content):
     folder = write(tmp_path / "run", state="failed")
     if content is not None:
         (folder / "command.json").write_text(content)
-    with pytest.raises(RunError, match="does not say how it was started; .*--resume"):
+    with pytest.raises(RunError, match=r"does not say how it was started; .*--resume"):
         start_run(None, folder)
     assert state(folder) == "failed"
 

@@ -61,7 +61,7 @@ def test_safetensors_come_before_pickles(tmp_path):
 
 
 def test_no_weights(tmp_path):
-    with pytest.raises(PLMError, match="no weights in .*save_pretrained"):
+    with pytest.raises(PLMError, match=r"no weights in .*save_pretrained"):
         list_tensors(tmp_path)
 
 
@@ -143,7 +143,9 @@ def test_an_index_cannot_leave_its_folder(tmp_path):
     outside, inside = tmp_path / "outside.safetensors", tmp_path / "model"
     save_file(VALUES, outside)
     inside.mkdir()
-    (inside / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"table": "../outside.safetensors"}}))
+    (inside / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"table": "../outside.safetensors"}})
+    )
     with pytest.raises(PLMError, match="1 of 1 shards are missing"):
         list_tensors(inside)
 

@@ -21,7 +21,7 @@ def start_reconstruction(name: str, plm: str, dictionary: str, settings: Setting
 
 def free_run_name(plm: str, method: str) -> str:
     """Return a name for a new run that no run has yet."""
-    stem = "".join(c if c.isalnum() else "-" for c in Path(plm).name).strip("-").lower() or "plm"
+    stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(plm).name).strip("-").lower() or "plm"
     return f"{stem[:40]}-{method}-{datetime.now().strftime('%m%d-%H%M%S')}"
 
 

@@ -7,6 +7,8 @@ import streamlit as st
 
 def navigate() -> Any:
     """Return the page that the browser asks for."""
+    # Before st.navigation, or browsers fetch the page's icon from a font service to show it on the tab.
+    st.set_page_config(page_title="defemb", page_icon="assets/logo.svg", layout="wide")
     page = st.navigation(
         [
             st.Page("pages/model.py", title="Model", icon=":material/dataset:", default=True),

@@ -1,0 +1,276 @@
+"""The app as a user meets it: a first start, a rebuilt table, every page, and out again with a checkpoint."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from app_support import HOSTILE, build_world, make_run
+from conftest import missing
+from playwright.sync_api import expect
+
+from defemb_core.dictionaries.wordnet_files import ensure_wordnet
+from defemb_core.errors import DefembError
+from defemb_core.reconstruction import load_reconstruction
+from defemb_core.runs import list_runs
+from defemb_core.text import plain
+
+pytestmark = pytest.mark.browser
+
+ROWS = 30_522
+PAGES = {
+    "": "Model and vocabulary",
+    "definitions": "Definitions and coverage",
+    "reconstruction": "Reconstruction",
+    "projection": "Projection",
+    "spectrum": "Spectrum and isotropy",
+    "tokens": "Tokens",
+    "export": "Export",
+}
+SECOND = 1000
+MADE_OF_TEXT = "b, script, img[src='x'], a[href^='javascript']"  # elements that hostile tokens would like to be
+
+
+class First:
+    """The server and what was seen while its first run was made."""
+
+    def __init__(self, server, progress, metrics):
+        self.server, self.progress, self.metrics = server, progress, metrics
+        (self.run,) = list_runs(server.runs)
+
+
+@pytest.fixture(scope="module")
+def wordnet():
+    try:
+        return ensure_wordnet()
+    except DefembError as exc:
+        missing(str(exc))
+
+
+@pytest.fixture(scope="module")
+def first(chromium, serve, wordnet, tmp_path_factory):
+    """A first start on real input: one press, and a table is rebuilt."""
+    server = serve(tmp_path_factory.mktemp("walk"), WNSEARCHDIR=str(wordnet))
+    tab = chromium.new_page()
+    tab.goto(server.url)
+    tab.get_by_role("button", name="Rebuild the bundled model").click(timeout=60 * SECOND)
+    bar = tab.get_by_test_id("stProgress").first
+    bar.wait_for(timeout=30 * SECOND)
+    progress = bar.inner_text()
+    tab.get_by_text("is complete.").wait_for(timeout=180 * SECOND)
+    metrics = tab.get_by_test_id("stMetricValue")
+    expect(metrics.first).to_have_text(re.compile(r"\d"), timeout=30 * SECOND)
+    seen = First(server, progress, metrics.all_inner_texts())
+    tab.close()
+    return seen
+
+
+def settled(tab):
+    """Wait until a page has been drawn and nothing is being computed; it must not have failed."""
+    expect(tab.locator("h1")).to_be_visible(timeout=60 * SECOND)
+    expect(tab.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=60 * SECOND)
+    expect(tab.get_by_test_id("stSkeleton")).to_have_count(0, timeout=60 * SECOND)
+    expect(tab.get_by_test_id("stException")).to_have_count(0)
+    return tab
+
+
+def maps(tab):
+    """Both maps, once they are drawn."""
+    charts = tab.get_by_test_id("stPlotlyChart")
+    for map_ in (charts.nth(0), charts.nth(1)):
+        expect(map_.locator(".g-gtitle")).to_contain_text(" rows shown", timeout=60 * SECOND)
+    return charts
+
+
+def drag_a_box(tab, chart, share):
+    """Select the middle of a chart with Plotly's box, `share` of its width and height."""
+    chart.hover()
+    chart.locator(".modebar-btn[data-title='Box Select']").click()
+    area = chart.locator(".nsewdrag").bounding_box()
+    sides = [(area["x"], area["width"]), (area["y"], area["height"])]
+    (left, right), (top, bottom) = [(at + size * (1 - share) / 2, at + size * (1 + share) / 2) for at, size in sides]
+    tab.mouse.move(left, top)
+    tab.mouse.down()
+    tab.mouse.move(right, bottom, steps=8)
+    tab.mouse.up()
+
+
+def rows_listed(tab):
+    """How many rows the table of selected tokens counts."""
+    line = tab.get_by_text(re.compile(rf"^[\d,]+ of {ROWS:,} rows")).last
+    line.wait_for(timeout=60 * SECOND)
+    return int(line.inner_text().split(" of ")[0].replace(",", ""))
+
+
+def test_one_press_rebuilds_the_bundled_model(first):
+    evidence = json.loads((first.run / "evidence.json").read_text())
+    assert "bundled-instant" in first.progress
+    assert first.metrics[0] == f"{evidence['held_out']['mrr']:.3f}"
+    assert first.metrics[2] == f"{evidence['coverage']['rebuilt']:,}"
+    assert evidence["coverage"]["rows"] == ROWS
+
+
+def test_maps_come_at_once_and_then_better_ones(first, open_tab):
+    tab = open_tab(f"{first.server.url}/projection")
+    charts = maps(tab)  # PCA, unless UMAP was quicker than the browser
+    tab.get_by_text("Procrustes").wait_for(timeout=240 * SECOND)
+    maps(tab)
+    for map_ in (charts.nth(0), charts.nth(1)):
+        expect(map_.locator(".g-gtitle")).to_contain_text(f"{ROWS:,} of {ROWS:,} rows")
+    settled(tab)
+    drag_a_box(tab, charts.nth(0), 0.4)
+    chosen = rows_listed(tab)
+    assert 0 < chosen < ROWS
+    expect(charts.nth(1)).to_have_attribute("aria-label", re.compile(f"{chosen:,} rows marked"), timeout=60 * SECOND)
+    expect(charts.nth(0)).not_to_have_attribute("aria-label", re.compile("marked"))
+    expect(tab.get_by_test_id("stDataFrame")).to_be_visible()
+
+
+def test_pca_can_be_had_back(first, open_tab):
+    tab = open_tab(f"{first.server.url}/projection")
+    maps(tab)
+    tab.get_by_text("PCA", exact=True).click()
+    tab.get_by_text("principal directions").wait_for()
+    expect(tab.get_by_test_id("stPlotlyChart").first.locator(".xtitle")).to_have_text("principal direction 1")
+
+
+def test_spectra_and_isotropy_are_drawn(first, open_tab):
+    tab = settled(open_tab(f"{first.server.url}/spectrum"))
+    charts = tab.get_by_test_id("stPlotlyChart")
+    expect(charts).to_have_count(3)
+    for chart in charts.all():
+        expect(chart.locator(".gtitle")).to_be_visible()
+        for table in ("original", "rebuilt"):
+            expect(chart.locator(".legendtext", has_text=table).first).to_be_visible()
+
+
+def test_a_token_is_found_and_explained(first, open_tab):
+    made = load_reconstruction(first.run)
+    token = made.vocabulary["token"].to_list().index("bank")
+    tab = settled(open_tab(f"{first.server.url}/tokens"))
+    tab.get_by_label("Search").fill("bank")
+    tab.get_by_label("Search").press("Enter")
+    tab.wait_for_url(re.compile("q=bank"))
+    tab.get_by_label("Token id").fill(str(token))
+    tab.get_by_label("Token id").press("Enter")
+    expect(tab.get_by_role("heading", name="“bank”")).to_be_visible()
+    expect(tab.get_by_text("sloping land (especially the slope beside a body of water)")).to_be_visible()
+    expect(tab.get_by_text("Nearest in the rebuilt")).to_be_visible()
+    expect(tab.get_by_test_id("stDataFrame")).to_have_count(3)
+    tab.wait_for_url(re.compile(f"token={token}"))
+    again = settled(open_tab(tab.url))  # the address opens the same view
+    expect(again.get_by_label("Search")).to_have_value("bank")
+    expect(again.get_by_role("heading", name="“bank”")).to_be_visible()
+
+
+def test_a_row_of_the_table_can_be_chosen(first, open_tab):
+    tab = settled(open_tab(f"{first.server.url}/tokens?q=zebra"))
+    table = tab.get_by_test_id("stDataFrame").first
+    area = table.bounding_box()
+    table.click(position={"x": 16, "y": 52})  # the first line's box, left of all columns
+    expect(tab.get_by_role("heading", name=re.compile("zebra"))).to_be_visible()
+    assert area["width"] > 100
+
+
+def test_the_address_names_the_run(first, open_tab):
+    tab = settled(open_tab(f"{first.server.url}/spectrum?run={first.run.name}&measure=mean_cosine"))
+    expect(tab.get_by_test_id("stPlotlyChart").first.locator(".gtitle")).to_contain_text("cosine", ignore_case=True)
+    expect(tab.get_by_test_id("stSidebar").get_by_text(first.run.name)).to_be_visible()
+
+
+def test_what_is_exported_is_the_rebuilt_table(first, open_tab, tmp_path):
+    made = load_reconstruction(first.run)
+    tab = settled(open_tab(f"{first.server.url}/export"))
+    for name, out in (("safetensors", tmp_path / "table.safetensors"), ("checkpoint", tmp_path / "checkpoint")):
+        tab.get_by_test_id("stRadio").get_by_text(re.compile(f"^{name}:")).click()
+        field = tab.get_by_label("Write to")
+        expect(field).to_have_value(re.compile(r"\.safetensors$" if name == "safetensors" else r"[^.]{6}$"))
+        field.fill(str(out))
+        field.press("Enter")
+        tab.get_by_test_id("stBaseButton-primary").click()
+        expect(tab.get_by_test_id("stAlert").get_by_text(f"{out}")).to_be_visible(timeout=120 * SECOND)
+    from safetensors.numpy import load_file
+    from transformers import AutoModel
+
+    assert np.array_equal(load_file(tmp_path / "table.safetensors")["matrix"], made.matrix)
+    table = AutoModel.from_pretrained(tmp_path / "checkpoint").get_input_embeddings().weight.detach().numpy()
+    assert np.array_equal(table, made.matrix)
+    assert made.rebuilt.sum() > ROWS / 3
+
+
+def test_two_browsers_see_one_run_and_either_can_stop_it(first, open_tab):
+    one, two = (settled(open_tab(f"{first.server.url}/reconstruction")) for _ in range(2))
+    one.get_by_text("frozen", exact=True).click()
+    one.get_by_role("button", name="Rebuild", exact=True).click()
+    named = re.compile("bundled-frozen")
+    expect(one.get_by_test_id("stProgress").first).to_contain_text(named)
+    two.reload()
+    expect(two.get_by_test_id("stProgress").first).to_contain_text(named)
+    two.get_by_role("button", name="Cancel").click()
+    for tab in (one, two):
+        expect(tab.get_by_test_id("stProgress")).to_have_count(0)
+        expect(tab.get_by_test_id("stExpander").filter(has_text=named)).to_contain_text("cancelled")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1920, "dark"), (390, "light")])
+def test_no_page_is_wider_than_the_window(width, scheme, first, open_tab, tmp_path):
+    tab = open_tab(first.server.url, width, color_scheme=scheme)
+    for address, title in PAGES.items():
+        tab.goto(f"{first.server.url}/{address}")
+        expect(settled(tab).locator("h1")).to_have_text(title)
+        tab.screenshot(path=tmp_path / f"{address or 'model'}-{width}-{scheme}.png")
+        widths = tab.evaluate("[document.documentElement, document.querySelector('[data-testid=stMain]')].map("
+                              "e => [e.scrollWidth, e.clientWidth])")  # fmt: skip
+        assert all(content <= visible for content, visible in widths), address
+    background = tab.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 200) == (scheme == "dark")
+
+
+@pytest.fixture(scope="module")
+def hostile(serve, tmp_path_factory):
+    """A server whose only run is of a PLM with hostile tokens; its maps are PCA."""
+    world = build_world(tmp_path_factory.mktemp("hostile"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in world.variables.items():
+            patch.setenv(name, value)
+        folder = make_run(world, analyse=False)
+    # As if it had failed, so that no page starts it.
+    (folder / "analysis").mkdir()
+    (folder / "analysis" / "status.json").write_text(json.dumps({"state": "failed", "message": "not in this test"}))
+    server = serve(world.folder, **world.variables)
+    return server, world, load_reconstruction(folder).vocabulary["text"].to_list()
+
+
+def test_hostile_tokens_are_letters_everywhere(hostile, open_tab):
+    server, world, texts = hostile
+    tab = open_tab(f"{server.url}/tokens?plm={world.plm}")
+    for text in HOSTILE:
+        tab.goto(f"{server.url}/tokens?plm={world.plm}&token={texts.index(text)}")
+        expect(tab.get_by_role("heading", level=3)).to_have_text(f"“{plain(text)}”")
+        assert tab.get_by_test_id("stMain").locator(MADE_OF_TEXT).count() == 0
+
+
+def test_hostile_tokens_are_letters_in_a_map(hostile, open_tab):
+    server, world, _ = hostile
+    tab = open_tab(f"{server.url}/projection?plm={world.plm}")
+    chart = maps(tab).first
+    expect(tab.get_by_test_id("stStatusWidget")).to_have_count(0)
+    found = {label: at for label, *at in chart.locator(".js-plotly-plot").evaluate(WHERE)}
+    for text in HOSTILE:
+        tab.mouse.move(*found[plain(text)])
+        expect(chart.locator(".hoverlayer .hovertext")).to_contain_text(plain(text))
+        assert chart.locator(MADE_OF_TEXT).count() == 0
+        tab.mouse.move(0, 0)
+
+
+WHERE = """plot => {
+    const decode = document.createElement('textarea'), edges = plot.getBoundingClientRect(), found = []
+    const {xaxis, yaxis} = plot._fullLayout
+    plot._fullData.forEach(trace => (trace.text || trace.hovertext).forEach((text, i) => {
+        decode.innerHTML = text
+        found.push([decode.value, edges.x + xaxis._offset + xaxis.d2p(trace.x[i]),
+                    edges.y + yaxis._offset + yaxis.d2p(trace.y[i])])
+    }))
+    return found
+}"""
+"""Each point's label and its place in the window."""
