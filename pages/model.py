@@ -2,7 +2,7 @@ import polars as pl
 import streamlit as st
 
 from defemb_core.frequency import SOURCES, Groups
-from defemb_core.plm import BUNDLED
+from defemb_core.hub import BUNDLED
 from defemb_core.reconstruction import Settings
 from defemb_core.vocabulary import KINDS, tokenizer_kind
 from pages.shared import state, tables

@@ -1,7 +1,7 @@
 import streamlit as st
 
 from defemb_core.errors import RunError
-from defemb_core.plm import BUNDLED
+from defemb_core.hub import BUNDLED
 from defemb_core.reconstruction import METHODS, Settings
 from defemb_core.runs import delete_run, list_runs, read_status, run_path, start_run
 from pages.shared.evidence import show_evidence

@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file
 from tiny import wordpiece
 from tiny_plm import save_bert, save_bert_mlm, save_bin_bert, save_gpt2, save_roberta, save_sharded_bert, save_t5
 
-from defemb_core import plm as module
+from defemb_core import hub as module
 from defemb_core.errors import PLMError
-from defemb_core.plm import BUNDLED, load_plm, read_plm
+from defemb_core.hub import BUNDLED
+from defemb_core.plm import load_plm, read_plm
 
 TABLE = "embeddings.word_embeddings.weight"
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from defemb_core.plm import BUNDLED
+from defemb_core.hub import BUNDLED
 from pages.shared.state import complete_runs
 
 

@@ -1,0 +1,21 @@
+"""Plotly figures of results, for the app, the report and notebooks alike: readable on white and on dark pages."""
+
+from defemb_core.figures.charts import MEASURES, coverage_figure, isotropy_figure, norm_figure, spectrum_figure
+from defemb_core.figures.layout import describe, escape_hover
+from defemb_core.figures.maps import TraceRows, map_figure, rows_in_box, rows_in_polygon, selected_rows, trace_rows
+
+__all__ = [
+    "MEASURES",
+    "TraceRows",
+    "coverage_figure",
+    "describe",
+    "escape_hover",
+    "isotropy_figure",
+    "map_figure",
+    "norm_figure",
+    "rows_in_box",
+    "rows_in_polygon",
+    "selected_rows",
+    "spectrum_figure",
+    "trace_rows",
+]

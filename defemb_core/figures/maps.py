@@ -1,0 +1,271 @@
+"""Maps: scatter plots of whole vocabularies, and the rows that a selection on one names."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from defemb_core.errors import SettingsError
+from defemb_core.figures.layout import escape_hover, lay_out, number, plain_text, span, wrapped
+from defemb_core.palette import (
+    NEUTRAL,
+    NO_VALUE,
+    PERCENTILES,
+    SELECTED,
+    SEQUENTIAL,
+    ColourBy,
+)
+
+# Rows of each trace of a map, in the order of its traces: what turns the points of a selection back into rows.
+TraceRows = tuple[np.ndarray, ...]
+_MOST_LABELLED = 30
+# Rows of a map up to which points have a size (pixels) and an opacity.
+_MARKERS = ((500, 8.0, 0.9), (5000, 5.0, 0.8), (100_000, 3.2, 0.65), (float("inf"), 2.5, 0.5))
+
+
+def map_figure(
+    coordinates: np.ndarray,
+    colour: ColourBy,
+    title: str,
+    selected: np.ndarray | None = None,
+    x_title: str = "first axis (no unit)",
+    y_title: str = "second axis (no unit)",
+    shown_of: tuple[int, int] | None = None,
+    *,
+    labels: Sequence[str] | None = None,
+) -> go.Figure:
+    """Scatter plot of a map, one trace a category, the largest category at the back.
+
+    Coordinates and values travel as typed arrays. Row numbers do not travel at all: `trace_rows` says which row each
+    point of each trace is.
+
+    Args:
+        coordinates: float32 (V, 2), every one of which is drawn.
+        colour: what the V points are coloured by.
+        title: plain text.
+        selected: rows of `coordinates` to mark with a ring; up to 30 of them carry their label.
+        x_title: axis name with unit.
+        y_title: axis name with unit.
+        shown_of: rows drawn and rows that the table has, where they differ: the first is V.
+        labels: what a reader sees of each row on hover, plain text; without them only the category is shown.
+
+    Raises:
+        SettingsError: for coordinates, values, labels or rows that do not fit each other.
+    """
+    points = _checked_map(coordinates, colour, labels, shown_of)
+    shown = shown_of or (len(points), len(points))
+    texts = None if labels is None else np.array([escape_hover(label) for label in labels], dtype=object)
+    figure = go.Figure([_map_trace(points[rows], name, colour, rows, texts) for name, rows in _drawn(colour)])
+    marked = _checked_selection(selected, len(points))
+    if marked.size:
+        figure.add_trace(_ring_trace(points[marked]))
+    if texts is not None and marked.size <= _MOST_LABELLED:
+        figure.update_layout(annotations=[_tag(points[row], texts[row]) for row in marked])
+    note = f"{shown[0]:,} of {shown[1]:,} rows shown"
+    if colour.continuous:
+        note += f"; colours from the {PERCENTILES[0]}st to the {PERCENTILES[1]}th percentile"
+    lay_out(figure, title, note, x_title, y_title, _map_description(title, points, colour, shown, marked.size))
+    figure.update_layout(height=600, dragmode="lasso", hovermode="closest", uirevision="map")
+    figure.update_xaxes(zeroline=False)
+    figure.update_yaxes(zeroline=False, scaleanchor="x", scaleratio=1)
+    return figure
+
+
+def trace_rows(colour: ColourBy, selected: np.ndarray | None = None) -> TraceRows:
+    """Rows (int32) of each trace of the map that `map_figure` draws from the same colours and selection."""
+    marked = _checked_selection(selected, len(colour.values))
+    return tuple(rows for _, rows in _drawn(colour)) + ((marked,) if marked.size else ())
+
+
+def selected_rows(figure_traces: TraceRows, points: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Rows that a click, box or lasso event names, ascending, each once, int32.
+
+    Args:
+        figure_traces: `trace_rows` of the figure that the event came from.
+        points: dicts with `curve_number` and `point_index` (Streamlit), or `curveNumber` and `pointIndex` or
+            `pointNumber` (plotly.js). A point that the figure does not have is left out: events may be older than
+            the figure.
+    """
+    rows: list[int] = []
+    for point in points:
+        trace = _first(point, "curve_number", "curveNumber")
+        index = _first(point, "point_index", "pointIndex", "point_number", "pointNumber")
+        if 0 <= trace < len(figure_traces) and 0 <= index < len(figure_traces[trace]):
+            rows.append(int(figure_traces[trace][index]))
+    return np.unique(np.array(rows, dtype=np.int32))
+
+
+def rows_in_polygon(
+    coordinates: np.ndarray, xs: Sequence[float] | np.ndarray, ys: Sequence[float] | np.ndarray
+) -> np.ndarray:
+    """Rows (int32, ascending) whose point lies inside a polygon, by the even-odd rule.
+
+    A point is inside where a ray from it to the right crosses the outline an odd number of times, so that what a
+    self-crossing lasso encloses twice is outside, as in the browser. On the outline itself either may hold.
+
+    Args:
+        coordinates: (V, 2).
+        xs: x of the corners in order, at least three; the last joins the first.
+        ys: y of the corners.
+
+    Raises:
+        SettingsError: for corners that are no polygon.
+    """
+    corners = _checked_corners(xs, ys, 3)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    near = rows_in_box(coordinates, (low[0], high[0]), (low[1], high[1]))
+    x, y = np.asarray(coordinates, dtype=np.float64)[near].T
+    inside = np.zeros(near.size, dtype=bool)
+    for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        if y1 != y2:
+            inside ^= ((y1 > y) != (y2 > y)) & (x < (x2 - x1) * ((y - y1) / (y2 - y1)) + x1)
+    return near[inside]
+
+
+def rows_in_box(
+    coordinates: np.ndarray, xs: Sequence[float] | np.ndarray, ys: Sequence[float] | np.ndarray
+) -> np.ndarray:
+    """Rows (int32, ascending) whose point lies in a box or on its edge.
+
+    Args:
+        coordinates: (V, 2).
+        xs: x of two opposite corners, in any order.
+        ys: y of them.
+
+    Raises:
+        SettingsError: for corners that are no box.
+    """
+    corners = _checked_corners(xs, ys, 2)
+    points = np.asarray(coordinates, dtype=np.float64)
+    inside = (points >= corners.min(axis=0)) & (points <= corners.max(axis=0))
+    return np.flatnonzero(inside.all(axis=1)).astype(np.int32)
+
+
+def _checked_map(
+    coordinates: np.ndarray, colour: ColourBy, labels: Sequence[str] | None, shown_of: tuple[int, int] | None
+) -> np.ndarray:
+    """Coordinates as float32 that fit all the rest."""
+    points = np.asarray(coordinates, dtype=np.float32)
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise SettingsError(f"coordinates are {points.shape}; a map has two finite columns")
+    for name, count in {"values": len(colour.values), "labels": len(points) if labels is None else len(labels)}.items():
+        if count != len(points):
+            raise SettingsError(f"{count:,} {name} for {len(points):,} points; give one for each point")
+    if shown_of and (shown_of[0] != len(points) or shown_of[1] < shown_of[0]):
+        raise SettingsError(f"shown_of is {shown_of}, but {len(points):,} points are drawn; count them first")
+    return points
+
+
+def _checked_selection(selected: np.ndarray | None, rows: int) -> np.ndarray:
+    """Selected rows, int32, ascending, each once."""
+    marked = np.unique(np.asarray([] if selected is None else selected, dtype=np.int64))
+    if marked.size and not 0 <= marked[0] <= marked[-1] < rows:
+        raise SettingsError(f"selected rows {marked[0]} to {marked[-1]} of {rows:,} points; select rows that are drawn")
+    return marked.astype(np.int32)
+
+
+def _checked_corners(xs: Sequence[float] | np.ndarray, ys: Sequence[float] | np.ndarray, fewest: int) -> np.ndarray:
+    """Corners (n, 2), float64."""
+    x, y = np.asarray(xs, dtype=np.float64), np.asarray(ys, dtype=np.float64)
+    if x.ndim != 1 or x.shape != y.shape or x.size < fewest:
+        raise SettingsError(f"the selection has {x.size} x and {y.size} y; give as many of both, at least {fewest}")
+    if not np.isfinite([x, y]).all():
+        raise SettingsError("the selection has corners that are NaN or infinite; draw it again")
+    return np.stack([x, y], axis=1)
+
+
+def _first(point: Mapping[str, Any], *keys: str) -> int:
+    """The first of some keys that a point has, -1 if it has none or no whole number there."""
+    value = next((point[key] for key in keys if key in point), None)
+    return value if isinstance(value, int) and not isinstance(value, bool) else -1
+
+
+def _drawn(colour: ColourBy) -> list[tuple[str, np.ndarray]]:
+    """Categories and their rows from back to front: no value, then the largest first, which would hide smaller ones."""
+    return sorted(colour.members().items(), key=lambda item: (item[0] != NO_VALUE, -item[1].size))
+
+
+def _marker(rows: int, total: int) -> dict[str, float]:
+    """Size (pixels) and opacity: dense maps need small, see-through points, a category of few rows larger ones."""
+    size, opacity = next(look for most, *look in _MARKERS if total <= most)
+    least = 7.0 if rows <= 30 else 5.0 if rows <= 400 else 0.0
+    return {"size": max(size, least), "opacity": opacity if least <= size else 0.85}
+
+
+def _map_trace(
+    points: np.ndarray, name: str, colour: ColourBy, rows: np.ndarray, texts: np.ndarray | None
+) -> go.Scattergl:
+    """The points of one category, or all that have a value."""
+    marker: dict[str, Any] = _marker(len(rows), len(colour.values))
+    hover = escape_hover(name)
+    if colour.continuous and name != NO_VALUE:
+        marker |= _colour_scale(colour, rows)
+        hover += ": %{marker.color:.3g}"
+    else:
+        marker |= {"color": colour.colours.get(name, NEUTRAL), "symbol": colour.shapes.get(name, "circle")}
+    return go.Scattergl(
+        x=points[:, 0],
+        y=points[:, 1],
+        mode="markers",
+        marker=marker,
+        name=f"{escape_hover(name)} · {len(rows):,}",
+        legendrank=1 + list(colour.members()).index(name),
+        showlegend=True,
+        hovertext=None if texts is None else texts[rows],
+        hovertemplate=("" if texts is None else "%{hovertext}<br>") + hover + "<extra></extra>",
+    )
+
+
+def _colour_scale(colour: ColourBy, rows: np.ndarray) -> dict[str, Any]:
+    """Marker settings of points that are coloured by a number."""
+    low, high = colour.limits or (0.0, 1.0)
+    bar_title = {"text": wrapped(colour.explanation, 48), "side": "right", "font_size": 13}
+    return {
+        "color": colour.values[rows],
+        "colorscale": [[i / (len(SEQUENTIAL) - 1), hue] for i, hue in enumerate(SEQUENTIAL)],
+        "cmin": low,
+        "cmax": high,
+        "colorbar": {"title": bar_title, "thickness": 12, "outlinewidth": 0, "len": 0.9, "nticks": 6},
+    }
+
+
+def _ring_trace(points: np.ndarray) -> go.Scattergl:
+    """Rings around selected points; what lies below answers to the pointer."""
+    size, width = (11, 2) if len(points) <= _MOST_LABELLED else (7, 1.5) if len(points) <= 1000 else (5, 1)
+    return go.Scattergl(
+        x=points[:, 0],
+        y=points[:, 1],
+        mode="markers",
+        marker={"symbol": "circle-open", "size": size, "color": SELECTED, "line": {"width": width, "color": SELECTED}},
+        name=f"selected · {len(points):,}",
+        legendrank=1000,
+        showlegend=True,
+        hoverinfo="skip",
+    )
+
+
+def _tag(point: np.ndarray, text: str) -> dict[str, Any]:
+    """A label above a selected point, with a ground of its own, so that it reads on any points and any page."""
+    return {
+        "x": float(point[0]),
+        "y": float(point[1]),
+        "text": text,
+        "showarrow": False,
+        "yshift": 17,
+        "font": {"color": "#ffffff", "size": 12},
+        "bgcolor": SELECTED,
+        "borderpad": 2,
+        "opacity": 0.9,
+    }
+
+
+def _map_description(title: str, points: np.ndarray, colour: ColourBy, shown: tuple[int, int], selected: int) -> str:
+    """Counts and ranges of a map in words."""
+    parts = [f"{plain_text(name)} {rows.size:,}" for name, rows in colour.members().items()]
+    text = f"Scatter plot {plain_text(title)!r} of {shown[0]:,} of {shown[1]:,} rows, coloured by "
+    text += f"{plain_text(colour.name)} ({plain_text(colour.explanation)}): {', '.join(parts) or 'no rows'}"
+    if colour.limits:
+        text += f", colour scale {number(colour.limits[0])} to {number(colour.limits[1])}"
+    x, y = (span(points[:, axis]) for axis in (0, 1))
+    return text + f"; x {x}, y {y}" + (f"; {selected:,} rows marked." if selected else ".")
