@@ -1,7 +1,6 @@
 import polars as pl
 import streamlit as st
 
-from defemb_core.text import plain
 from pages.shared import state, tables
 from pages.shared.progress import analysis_status, start_analysis, watch_analysis
 from pages.shared.router import through_router
@@ -40,15 +39,16 @@ with left:
         found, "tokens", total=changes.height, select=True, height=560,
         column_order=["text", by, "cosine", "group", "kind", "zipf", "norm_original", "norm_rebuilt", "token_id"],
     )  # fmt: skip
-    if chosen:
-        st.session_state["token"] = int(found["token_id"][chosen[0]])
+    picked = int(found["token_id"][chosen[0]]) if chosen else None
+    if picked is not None and picked != st.session_state.get("picked"):
+        st.session_state["token"] = picked
+    st.session_state["picked"] = picked  # a token id typed later stands until another row is picked
 with right:
     if found.is_empty():
         st.info("No token matches; try fewer letters.", icon=":material/info:")
-    default = int(found["token_id"][0]) if found.height else 0
-    st.session_state.setdefault("token", default)
+    first = int(found["token_id"][0]) if found.height else 0
     token = st.number_input(
-        "Token id", 0, changes.height - 1, key="token", bind="query-params", help=f"Chosen in the table, such as "
-        f"{default} ({plain(changes['text'][default])}), or typed here.",
+        "Token id", 0, changes.height - 1, first, key="token", bind="query-params",
+        help="The row of the table: pick a token in the list, or type an id.",
     )  # fmt: skip
     show_token(comparison, changes, int(token))
