@@ -18,6 +18,8 @@ from defemb_core.runs import cancel_run, list_runs, read_status
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+MUST_RUN = os.environ.get("CI", "").lower() in {"1", "true"}
 MISSING = "no Chromium: install it (apt-get install chromium) or set CHROMIUM to its path"
 SWITCHES = (
     "--headless",
@@ -35,7 +37,7 @@ STREAMLITS_OWN = ("/_stcore/health", "/_stcore/host-config")
 
 def missing(why):
     """A reason to skip, and on a build server, where everything must be installed, one to fail."""
-    (pytest.fail if os.environ.get("CI", "").lower() in {"1", "true"} else pytest.skip)(why)
+    (pytest.fail if MUST_RUN else pytest.skip)(why)
 
 
 @dataclass
@@ -80,13 +82,12 @@ class Heard:
 @pytest.fixture(scope="session")
 def chromium():
     """Playwright's handle on the installed Chromium."""
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if not path:
+    if not CHROMIUM:
         missing(MISSING)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(SWITCHES))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(SWITCHES))
         yield browser
         browser.close()
 
