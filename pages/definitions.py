@@ -35,9 +35,14 @@ st.caption(
 
 left, right = st.columns(2, gap="large")
 with left:
-    charts.show(charts.figures().coverage_figure(coverage(taking_part, matches, "group")), "coverage-group")
+    charts.show(
+        charts.figures().coverage_figure(coverage(taking_part, matches, "group"), "By frequency group"),
+        "coverage-group",
+    )
 with right:
-    charts.show(charts.figures().coverage_figure(coverage(taking_part, matches, "kind")), "coverage-kind")
+    charts.show(
+        charts.figures().coverage_figure(coverage(taking_part, matches, "kind"), "By kind of token"), "coverage-kind"
+    )
 
 st.subheader("Look a token up")
 word = st.text_input("Token", "bank", key="word", bind="query-params", help="As a reader writes it.")

@@ -28,7 +28,7 @@ with st.container(border=True):
     st.subheader(as_text(f"{comparison.plm.title}, rebuilt"), anchor=False)
     show_evidence(folder)
 
-to = st.radio("Format", FORMATS, format_func=lambda f: f"{f}: {EXPLAINED[f]}", key="format", bind="query-params")
+to = st.radio("Format", FORMATS, captions=list(EXPLAINED.values()), key="format", bind="query-params")
 default = Path("exports").absolute() / f"{folder.name}{SUFFIXES.get(to, '')}"
 out = Path(
     st.text_input("Write to", str(default), key=f"out-{to}-{folder.name}", help="A new file or folder on this machine.")
@@ -37,15 +37,15 @@ force = st.checkbox("Replace an earlier export", key="force")
 if st.button("Export", type="primary", icon=":material/download:"):
     with st.spinner(f"Writing {to}"):
         written = export(comparison.reconstruction, comparison.plm, to, out, force)
-    st.session_state["exported"] = str(written)
-if written_to := st.session_state.get("exported"):
-    path = Path(written_to)
-    st.success(f"Written to {as_text(written_to)}", icon=":material/check_circle:")
+    st.session_state["exported"] = (to, written)
+made, path = st.session_state.get("exported", ("", out))
+if made == to:
+    st.success(f"Written to {as_text(str(path))}", icon=":material/check_circle:")
     if path.is_file():
         st.download_button(
             "Download a copy", path.read_bytes, path.name, icon=":material/download:", on_click="ignore", key="copy"
         )
     else:
-        st.code(f'AutoModel.from_pretrained("{written_to}")', language="python")
+        st.code(f'AutoModel.from_pretrained("{path}")', language="python")
 with st.expander("The card that goes with every export", icon=":material/badge:"):
     st.json(card(comparison.reconstruction))

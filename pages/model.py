@@ -22,20 +22,19 @@ if not state.complete_runs():
             "Pretrained embedding tables crowd into a cone, and rare tokens lose their meaning. defemb rebuilds each "
             "token's row from its dictionary definition and shows the table before and after."
         )
-        running = active_runs()
-        if running:
+        if active_runs():
             st.page_link("pages/reconstruction.py", label="A run is at work: watch it", icon=":material/construction:")
         elif st.button(
             "Rebuild the bundled model",
             type="primary",
             icon=":material/play_arrow:",
-            on_click=lambda: st.session_state.update(
-                plm=BUNDLED
-            ),  # its run is to be seen; a PLM in the URL stops a switch
+            on_click=lambda: st.session_state.update(plm=BUNDLED),  # whose run is to be seen on all pages
         ):
             start_reconstruction(free_run_name(BUNDLED, "instant"), BUNDLED, "wordnet", Settings("instant"), None)
             st.switch_page("pages/reconstruction.py")
-        st.caption("all-MiniLM-L6-v2 with WordNet's definitions: about ten seconds, then a minute for the UMAP maps.")
+        st.caption(
+            "all-MiniLM-L6-v2 with WordNet's definitions: some ten seconds, then a minute or two for the UMAP maps."
+        )
 
 plm = state.plm_named(name)
 st.subheader(as_text(plm.title))
@@ -64,7 +63,7 @@ vocabulary = state.vocabulary_of(name, source, groups)
 st.subheader("Vocabulary")
 st.caption(f"Frequency groups by {'row order' if source == 'vocabulary' else 'wordfreq (English)'}; special and unused "
            "rows take no part.")  # fmt: skip
-left, right = st.columns([1, 2], gap="large")
+left, right = st.columns([2, 3], gap="large")
 with left:
     counts = (
         vocabulary.group_by("kind", "group").len().pivot("group", index="kind", values="len").sort("kind").fill_null(0)

@@ -4,7 +4,7 @@ import streamlit as st
 from pages.shared import state, tables
 from pages.shared.progress import analysis_status, start_analysis, watch_analysis
 from pages.shared.router import through_router
-from pages.shared.selection import chosen_rows, show_map
+from pages.shared.selection import chosen_rows, shared_limits, show_map
 
 COLOURS = {
     "frequency group": "group",
@@ -44,10 +44,10 @@ maps = analysis.maps if analysis and method == "umap" else state.pca_of(comparis
 
 names = ("original", "rebuilt")
 selected = chosen_rows(maps, by)
-for column, name, projection, other in zip(st.columns(2), names, maps, reversed(names), strict=True):
+for column, name, projection in zip(st.columns(2), names, maps, strict=True):
     with column:
         marked = selected.rows if selected.source != name else np.empty(0, np.int32)
-        show_map(name, other, projection, changes, by, marked)
+        show_map(name, projection, shared_limits(maps), changes, by, marked)
 st.caption(
     "Every row of the table is drawn. "
     + (

@@ -1,10 +1,10 @@
 import streamlit as st
 
-from defemb_core.errors import RunError
 from defemb_core.hub import BUNDLED
 from defemb_core.reconstruction import METHODS, Settings
-from defemb_core.runs import delete_run, list_runs, read_status, run_path, start_run
+from defemb_core.runs import run_path
 from pages.shared.evidence import show_evidence
+from pages.shared.history import show_history
 from pages.shared.progress import active_runs, free_run_name, start_reconstruction, watch_run
 from pages.shared.router import through_router
 from pages.shared.text import as_text
@@ -39,9 +39,7 @@ with st.form("settings", border=True):
         "minutes on two cores, better on held-out tokens.",
     )  # fmt: skip
     dictionary = left.text_input("Dictionary", "wordnet", help="'wordnet' or 'wordnet:FOLDER'.")
-    relations = left.toggle(
-        "Related words count", True, help="Synonyms, hypernyms and derived words join the definition."
-    )
+    relations = left.toggle("Related words", True, help="Synonyms, hypernyms and derived words join the definition.")
     alpha = middle.slider(
         "Share rebuilt (alpha)", 0.0, 1.0, 1.0, 0.05,
         help="Of the rows that have a definition, from the least frequent up. 1 rebuilds all of them.",
@@ -64,24 +62,4 @@ st.caption(
 )
 
 st.subheader("History")
-runs = list_runs()
-if not runs:
-    st.info("No run yet. The settings above are good defaults: press Rebuild.", icon=":material/info:")
-for folder in runs:
-    status = read_status(folder)
-    with st.expander(f"{as_text(folder.name)} · {status.state}", icon=":material/history:"):
-        if status.state == "complete":
-            try:
-                show_evidence(folder)
-            except RunError as exc:  # so that a damaged run can still be deleted
-                st.error(as_text(str(exc)), icon=":material/error:")
-        elif status.message:
-            st.error(as_text(status.message), icon=":material/error:")
-        resume, delete, _ = st.columns([1, 1, 4])
-        resumable = status.state in {"interrupted", "cancelled", "failed"} and (folder / "command.json").is_file()
-        if resumable and resume.button("Resume", key=f"resume-{folder.name}", icon=":material/resume:"):
-            start_run(None, folder)
-            st.rerun()
-        if not status.is_active and delete.button("Delete", key=f"delete-{folder.name}", icon=":material/delete:"):
-            delete_run(folder)
-            st.rerun()
+show_history()

@@ -17,8 +17,17 @@ left, right = st.columns([3, 4], gap="large")
 with left:
     wanted = st.text_input("Search", key="q", bind="query-params", placeholder="text, or a regular expression")
     options = st.columns(2)
-    regular = options[0].toggle("Regular expression", key="regex", bind="query-params")
-    rare = options[1].toggle("Low-frequency only", True, key="rare", bind="query-params", disabled=bool(wanted))
+    regular = options[0].toggle(
+        "Regex", help="The search text is a regular expression.", key="regex", bind="query-params"
+    )
+    rare = options[1].toggle(
+        "Rare only",
+        True,
+        help="Low-frequency tokens that were rebuilt; a search looks at all.",
+        key="rare",
+        bind="query-params",
+        disabled=bool(wanted),
+    )
     if "turnover" not in changes.columns and folder:
         status = analysis_status(folder)
         if status and status.is_active:
@@ -28,16 +37,15 @@ with left:
         ):
             start_analysis(folder)
             st.rerun()
-    found = find_tokens(changes, wanted, regular)
+    by = "turnover" if "turnover" in changes.columns else "movement"
+    found = find_tokens(changes.sort(by, "movement", descending=True), wanted, regular)
     if rare and not wanted:
         found = found.filter((pl.col("group") == "rare") & pl.col("rebuilt"))
-    by = "turnover" if "turnover" in changes.columns else "movement"
-    found = found.sort(by, "movement", descending=True)
     order = "how many of the ten nearest neighbours are new" if by == "turnover" else "movement, 1 - cosine"
     st.caption(f"Sorted by {order}, measured in the full space.")
     chosen = tables.show(
-        found, "tokens", total=changes.height, select=True, height=560,
-        column_order=["text", by, "cosine", "group", "kind", "zipf", "norm_original", "norm_rebuilt", "token_id"],
+        found, "tokens", total=changes.height, select=True, height=min(560, 38 + 35 * max(found.height, 1)),
+        column_order=["text", "kind", by, "cosine", "group", "zipf", "norm_original", "norm_rebuilt", "token_id"],
     )  # fmt: skip
     picked = int(found["token_id"][chosen[0]]) if chosen else None
     if picked is not None and picked != st.session_state.get("picked"):

@@ -429,7 +429,7 @@ def test_an_export_into_a_file_is_one_sentence(visit, tmp_path):
 
 def test_an_interrupted_run_can_be_resumed(copied, visit, monkeypatch):
     started = []
-    monkeypatch.setattr("defemb_core.runs.start_run", lambda *given: started.append(given))
+    monkeypatch.setattr("pages.shared.history.start_run", lambda *given: started.append(given))
     set_status(copied, state="running", stage="map", fraction=0.4, pid=2**22 + 1, created=1.0)
     (copied / "command.json").write_text(json.dumps(["reconstruct", "--out", str(copied)]))
     app = clean(visit("reconstruction"))

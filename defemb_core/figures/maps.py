@@ -62,7 +62,7 @@ def map_figure(
         figure.add_trace(_ring_trace(points[marked]))
     if texts is not None and marked.size <= _MOST_LABELLED:
         figure.update_layout(annotations=[_tag(points[row], texts[row]) for row in marked])
-    note = f"{shown[0]:,} of {shown[1]:,} rows shown"
+    note = f"{shown[0]:,} of {shown[1]:,} rows shown" + (f", {marked.size:,} marked" if marked.size else "")
     if colour.continuous:
         note += f"; colours from the {PERCENTILES[0]}st to the {PERCENTILES[1]}th percentile"
     lay_out(figure, title, note, x_title, y_title, _map_description(title, points, colour, shown, marked.size))
@@ -239,8 +239,7 @@ def _ring_trace(points: np.ndarray) -> go.Scattergl:
         mode="markers",
         marker={"symbol": "circle-open", "size": size, "color": SELECTED, "line": {"width": width, "color": SELECTED}},
         name=f"selected · {len(points):,}",
-        legendrank=1000,
-        showlegend=True,
+        showlegend=False,  # the subtitle counts them; one line more would shrink the map beside its twin
         hoverinfo="skip",
     )
 

@@ -46,8 +46,13 @@ def _metrics(evidence: dict) -> dict[str, tuple[str, str]]:
 def _settings(config: dict) -> str:
     """Return what was rebuilt, with which dictionary and settings, as one line."""
     plm, dictionary = config["provenance"]["plm"], config["provenance"]["dictionary"]
-    words = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in config["settings"].items())
-    return f"{plm['title']} with {dictionary['name']}; {words}"
+    words = ", ".join(_in_words(name, value) for name, value in config["settings"].items())
+    return f"{plm['title']} with {dictionary['name']}: {words}"
+
+
+def _in_words(name: str, value: object) -> str:
+    words = name.replace("_", " ")
+    return f"{'' if value else 'no '}{words}" if isinstance(value, bool) else f"{words} {value}"
 
 
 def _read(folder: Path, name: str) -> dict:

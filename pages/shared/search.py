@@ -8,13 +8,17 @@ from defemb_core.errors import SettingsError
 def find_tokens(frame: pl.DataFrame, wanted: str, regular: bool) -> pl.DataFrame:
     """Return the lines whose text holds `wanted`, in any case; all lines if it is empty.
 
+    The order stays, but for lines whose whole text is `wanted`: those come first.
+
     Raises:
         SettingsError: a regular expression that cannot be read.
     """
     if not wanted:
         return frame
     if not regular:
-        return frame.filter(pl.col("text").str.to_lowercase().str.contains(wanted.lower(), literal=True))
+        text = pl.col("text").str.to_lowercase()
+        found = frame.filter(text.str.contains(wanted.lower(), literal=True))
+        return found.sort(text != wanted.lower(), maintain_order=True)
     try:
         return frame.filter(pl.col("text").str.contains(f"(?i){wanted}"))
     except pl.exceptions.ComputeError:

@@ -41,8 +41,23 @@ def chosen_rows(maps: Sequence[Projection], by: str) -> Selection:
     return Selection(rows.astype(np.int32), source if rows.size else "")
 
 
-def show_map(name: str, other: str, projection: Projection, changes: pl.DataFrame, by: str, marked: np.ndarray) -> None:
-    """Show one map, the rows in `marked` ringed."""
+def shared_limits(maps: Sequence[Projection]) -> np.ndarray:
+    """Return the limits of both axes, (2, 2): lowest and highest x and y of all maps, with a margin."""
+    low = np.min([projection.coordinates.min(axis=0) for projection in maps], axis=0)
+    high = np.max([projection.coordinates.max(axis=0) for projection in maps], axis=0)
+    margin = 0.04 * (high - low)
+    return np.stack([low - margin, high + margin])
+
+
+def show_map(
+    name: str,
+    projection: Projection,
+    limits: np.ndarray,
+    changes: pl.DataFrame,
+    by: str,
+    marked: np.ndarray,
+) -> None:
+    """Show one map within the limits that both share, the rows in `marked` ringed."""
     figures = charts.figures()
     colour = colour_by(changes, by)
     st.session_state[f"traces-{name}-{by}"] = figures.trace_rows(colour, marked)
@@ -51,10 +66,12 @@ def show_map(name: str, other: str, projection: Projection, changes: pl.DataFram
         projection.coordinates, colour, name, marked if marked.size else None, unit.format(1), unit.format(2),
         labels=labels_of(changes),
     )  # fmt: skip
+    figure.update_xaxes(range=[float(x) for x in limits[:, 0]])
+    figure.update_yaxes(range=[float(y) for y in limits[:, 1]])
     charts.show(
         figure,
         f"chart-{name}",
-        on_select=lambda: _use(name, other),
+        on_select=lambda: _use(name),
         selection_mode=("points", "box", "lasso"),
         height=620,
     )
@@ -85,7 +102,7 @@ def labels_of(changes: pl.DataFrame) -> list[str]:
     return _labels(changes["text"], int(changes["text"].hash().sum()))
 
 
-def _use(name: str, other: str) -> None:
+def _use(name: str) -> None:
     """Remember which map was used last."""
     event = st.session_state.get(f"chart-{name}")
     if event and any(event["selection"].get(kind) for kind in ("points", "box", "lasso")):

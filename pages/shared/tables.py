@@ -50,7 +50,7 @@ def show(frame: pl.DataFrame, name: str, total: int | None = None, select: bool 
         shown, key=f"table-{name}", column_config=_COLUMNS, hide_index=True, width="stretch", **selecting, **options
     )
     cut = f", the first {SHOWN:,} shown" if frame.height > SHOWN else ""
-    line, button = st.columns([3, 1], vertical_alignment="center")
+    line, button = st.columns([2, 1], vertical_alignment="center")
     line.caption(f"{frame.height:,} of {total or frame.height:,} rows{cut}.")
     button.download_button(
         "CSV", lambda: formula_safe(frame).write_csv().encode(), f"{name}.csv", "text/csv", key=f"csv-{name}",

@@ -27,7 +27,7 @@ def show_token(comparison: Comparison, changes: pl.DataFrame, token_id: int) -> 
     facts[1].metric("Norm before", f"{token['norm_original']:.2f}", help="Euclidean length of the row.")
     facts[2].metric("Norm after", f"{token['norm_rebuilt']:.2f}", help="Euclidean length of the row.")
     turnover = f"{token['turnover']:.0%}" if "turnover" in token else "–"
-    facts[3].metric("New neighbours", turnover, help="Of the ten nearest in the full space.")
+    facts[3].metric("Turnover", turnover, help="Share of the ten nearest in the full space that are new.")
     _show_definitions(comparison, token_id)
     before, after = st.columns(2)
     with before:
@@ -50,5 +50,6 @@ def _show_definitions(comparison: Comparison, token_id: int) -> None:
 def _show_neighbours(comparison: Comparison, matrix: np.ndarray, digest: str, token_id: int, name: str) -> None:
     units = state.unit_rows(matrix, digest)
     found = nearest_neighbours(units, NEIGHBOURS, rows=[token_id], normalised=True)
-    lines = comparison.vocabulary[found.indices[0].tolist()].select("text", "group", "token_id")
-    tables.show(lines.with_columns(similarity=pl.Series(found.similarities[0])), f"neighbours-{name}")
+    lines = comparison.vocabulary[found.indices[0].tolist()].select("text", "group", "kind", "token_id")
+    lines = lines.with_columns(similarity=pl.Series(found.similarities[0]))
+    tables.show(lines, f"neighbours-{name}", column_order=["text", "similarity", "group", "kind", "token_id"])

@@ -1,0 +1,35 @@
+"""The runs so far: what came out, a way to resume what was interrupted, a way to delete."""
+
+import streamlit as st
+
+from defemb_core.errors import RunError
+from defemb_core.runs import COMMAND, delete_run, list_runs, read_status, start_run
+from pages.shared.evidence import show_evidence
+from pages.shared.text import as_text
+
+RESUMABLE = {"interrupted", "cancelled", "failed"}
+
+
+def show_history() -> None:
+    """Show every run that is not at work, newest first."""
+    runs = [(folder, read_status(folder)) for folder in list_runs()]
+    ended = [(folder, status) for folder, status in runs if not status.is_active]
+    if not ended:
+        st.info("No finished run yet. The settings above are good defaults: press Rebuild.", icon=":material/info:")
+    for folder, status in ended:
+        with st.expander(f"{as_text(folder.name)} · {status.state}", icon=":material/history:"):
+            if status.state == "complete":
+                try:
+                    show_evidence(folder)
+                except RunError as exc:  # so that a damaged run can still be deleted
+                    st.error(as_text(str(exc)), icon=":material/error:")
+            elif status.message:
+                st.error(as_text(status.message), icon=":material/error:")
+            resume, delete, _ = st.columns([1, 1, 4])
+            resumable = status.state in RESUMABLE and (folder / COMMAND).is_file()
+            if resumable and resume.button("Resume", key=f"resume-{folder.name}", icon=":material/resume:"):
+                start_run(None, folder)
+                st.rerun()
+            if delete.button("Delete", key=f"delete-{folder.name}", icon=":material/delete:"):
+                delete_run(folder)
+                st.rerun()
