@@ -56,7 +56,8 @@ with right:
         st.info("No token matches; try fewer letters.", icon=":material/info:")
     first = int(found["token_id"][0]) if found.height else 0
     token = st.number_input(
-        "Token id", 0, changes.height - 1, first, key="token", bind="query-params",
+        "Token id", 0, changes.height - 1, None, key="token", bind="query-params",
+        placeholder=f"{first}, the first found",
         help="The row of the table: pick a token in the list, or type an id.",
     )  # fmt: skip
-    show_token(comparison, changes, int(token))
+    show_token(comparison, changes, first if token is None else int(token))

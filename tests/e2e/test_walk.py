@@ -199,7 +199,7 @@ def test_what_is_exported_is_the_rebuilt_table(first, open_tab, tmp_path):
     made = load_reconstruction(first.run)
     tab = settled(open_tab(f"{first.server.url}/export"))
     for name, out in (("safetensors", tmp_path / "table.safetensors"), ("checkpoint", tmp_path / "checkpoint")):
-        tab.get_by_test_id("stRadio").get_by_text(re.compile(f"^{name}:")).click()
+        tab.get_by_test_id("stRadio").get_by_text(name, exact=True).click()
         expect(field(tab, "Write to").first).to_have_value(re.compile(rf"{first.run.name}{out.suffix}$"))
         settled(tab)
         fill(tab, "Write to", str(out))
