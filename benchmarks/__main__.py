@@ -4,7 +4,7 @@ import sys
 from importlib import import_module
 
 NAMES = {
-    "quality": "held-out tokens, choices behind the defaults, word similarity, isotropy (about eight minutes)",
+    "quality": "held-out tokens, choices behind the defaults, word similarity, isotropy (about ten minutes)",
     "speed": "loading, instant reconstruction, prompts a second against sentence-transformers, one click",
     "projection": "nearest neighbours and UMAP maps against umap-learn's defaults",
     "app": "server start to first page against `streamlit hello`, and from page to page (needs Chromium)",

@@ -82,7 +82,9 @@ def _add_reconstruct(commands: Any) -> None:
     sub.add_argument("--method", default="frozen", help="instant or frozen (default: %(default)s)")
     sub.add_argument("--alpha", type=float, default=1.0, help="share of the lowest-frequency covered rows to rebuild")
     sub.add_argument("--blend", type=float, default=1.0, help="share of the rebuilt row in the new one")
-    sub.add_argument("--match-norms", action="store_true", help="scale each rebuilt row to its original's norm")
+    sub.add_argument(
+        "--match-norms", action="store_true", help="scale each rebuilt row's distance to the mean row to its original's"
+    )
     sub.add_argument("--no-relations", action="store_true", help="leave synonyms and other related words out")
     sub.add_argument("--max-senses", type=int, default=5, help="senses used of each token (default: %(default)s)")
     sub.add_argument("--folds", type=int, default=5, help="parts of the cross-fitting (default: %(default)s)")

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from defemb_core.dictionaries import Dictionary
 
 HOW = pl.Enum(["exact", "case-folded", "lemma", "numeral", "unicode", "glossary"])
-# Measured on held-out tokens: five senses are as good as all of them (0.656 MRR either way) at three quarters of the
-# encoding time, and three cost 0.01.
+# Measured on held-out tokens (method frozen): MRR 0.674 with five senses, 0.680 with all of them for a third more
+# prompts, 0.656 with three, 0.543 with one.
 MAX_SENSES = 5
 
 

@@ -63,8 +63,9 @@ class Settings:
         method: "instant" (features are the definition's own input embeddings) or "frozen" (these and the PLM's states).
         alpha: share of the lowest-frequency rows with a definition that are rebuilt, 0 to 1; 1 rebuilds all of them.
         blend: share of the rebuilt row in the new one, 0 (original) to 1.
-        match_norms: whether each rebuilt row is scaled to its original's Euclidean norm. Ridge predictions are shorter
-            than the rows they predict.
+        match_norms: whether each rebuilt row's distance to the mean row is scaled to its original's. Ridge predictions
+            lie nearer to the mean than the rows that they predict; scaling whole rows instead would stretch the part
+            that all of them share, and measured worse.
         relations: whether synonyms, hypernyms and derived words count as part of a definition, where there are any.
         max_senses: senses used of each token.
         folds: parts of the cross-fitting; each rebuilt row comes from a map that did not see that row.
@@ -168,7 +169,8 @@ def reconstruct(
         held_out = _hold_out(plm, ids, blocks, settings)
     with clock.stage("rows"):
         chosen = _lowest_frequency(vocabulary, ids, settings.alpha)
-        matrix, rebuilt = _replace_rows(plm.matrix, ids[chosen], fitted.predictions[chosen], settings)
+        centre = plm.matrix[ids].mean(axis=0)
+        matrix, rebuilt = _replace_rows(plm.matrix, ids[chosen], fitted.predictions[chosen], centre, settings)
     with clock.stage("isotropy"):
         groups = vocabulary["group"].cast(pl.String).to_numpy()
         isotropy = {
@@ -307,13 +309,15 @@ def _lowest_frequency(vocabulary: pl.DataFrame, ids: np.ndarray, alpha: float) -
 
 
 def _replace_rows(
-    original: np.ndarray, ids: np.ndarray, predicted: np.ndarray, settings: Settings
+    original: np.ndarray, ids: np.ndarray, predicted: np.ndarray, centre: np.ndarray, settings: Settings
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the new table and which of its rows differ from the original by intent."""
+    """Return the new table and which of its rows differ from the original by intent; `centre` is the mean row (H,)."""
     rows = predicted
     if settings.match_norms:
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        rows = rows * (np.linalg.norm(original[ids], axis=1, keepdims=True) / np.where(norms > 0, norms, 1.0))
+        away = predicted - centre
+        norms = np.linalg.norm(away, axis=1, keepdims=True)
+        wanted = np.linalg.norm(original[ids] - centre, axis=1, keepdims=True)
+        rows = centre + away * (wanted / np.where(norms > 0, norms, 1.0))
     matrix, rebuilt = original.copy(), np.zeros(len(original), dtype=bool)
     if settings.blend > 0:  # a blend of 0 leaves the table as it is, to the bit
         matrix[ids] = rows if settings.blend == 1 else (1 - settings.blend) * original[ids] + settings.blend * rows

@@ -47,7 +47,9 @@ with st.form("settings", border=True):
     blend = middle.slider(
         "Blend", 0.0, 1.0, 1.0, 0.05, help="Share of the rebuilt row in the new one; 0 is the original."
     )
-    match_norms = middle.toggle("Match norms", help="Scale each rebuilt row to its original's length.")
+    match_norms = middle.toggle(
+        "Match norms", help="Scale each rebuilt row's distance to the mean row to its original's."
+    )
     senses = right.number_input("Senses a token", 1, 50, 5, help="From the first; later senses weigh less.")
     folds = right.number_input("Folds", 2, 20, 5, help="Cross-fitting: each row comes from a map that did not see it.")
     seed = right.number_input("Seed", 0, 2**31 - 1, 0, help="The same seed gives the same table, to the bit.")
