@@ -77,8 +77,8 @@ def describe_matches(vocabulary: pl.DataFrame, matches: pl.DataFrame, dictionary
 def hide_word(text: str, word: str, by: str) -> str:
     """Return `text` with every whole-word occurrence of `word`, in any case, replaced by `by`.
 
-    A definition that contains its own word would show the model the very row that it is to rebuild (7 % of WordNet's
-    senses do), so that held-out figures would flatter and broken rows would copy themselves.
+    A definition that contains its own word would show the model the very row that it is to rebuild (8 % of the
+    senses used do), so that held-out figures would flatter and broken rows would copy themselves.
     """
     if word.casefold() not in text.casefold():
         return text
