@@ -5,7 +5,6 @@ from pages.shared.router import navigate
 from pages.shared.sidebar import show_sidebar
 from pages.shared.text import as_text
 
-st.logo("assets/logo.svg", size="large")
 page = navigate()
 try:
     show_sidebar()

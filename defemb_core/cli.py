@@ -8,14 +8,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from defemb_core.errors import DefembError
+from defemb_core.errors import DefembError, SettingsError
 from defemb_core.runs import ANALYSIS, Cancelled, Reporter, list_runs, queue_run, read_status, run_path, working_in
 
 if TYPE_CHECKING:
     from defemb_core.comparison import Comparison
+    from defemb_core.frequency import Groups
+    from defemb_core.reconstruction import Settings
 
 DEFAULT_PLM, DEFAULT_DICTIONARY = "bundled", "wordnet"
 
@@ -36,14 +39,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def reconstruct_arguments(out: Path, plm: str, dictionary: str, settings: Any, frequency: str | None) -> list[str]:
-    """Return the command line that makes a run with these settings: what the app starts in the background."""
-    arguments = ["reconstruct", "--plm", plm, "--dictionary", dictionary, "--out", str(out), "--analyse"]
-    for name in ("method", "alpha", "blend", "max_senses", "folds", "seed"):
-        arguments += [f"--{name.replace('_', '-')}", str(getattr(settings, name))]
-    arguments += ["--match-norms"] if settings.match_norms else []
-    arguments += [] if settings.relations else ["--no-relations"]
-    return arguments + (["--frequency", frequency] if frequency else [])
+@dataclass(frozen=True)
+class Request:
+    """What the app asks a run to be made from.
+
+    Attributes:
+        plm: "bundled", a hub name or a folder.
+        dictionary: as load_dictionary takes it.
+        settings: how the table is rebuilt.
+        frequency: source of the frequency ranks, None for the one that suits the tokenizer.
+        groups: shares of the frequency groups, None for the usual ones.
+    """
+
+    plm: str
+    dictionary: str
+    settings: Settings
+    frequency: str | None = None
+    groups: Groups | None = None
+
+    def arguments(self, out: Path) -> list[str]:
+        """Return the command line that makes this run in `out` and then finds its maps."""
+        words = ["reconstruct", "--plm", self.plm, "--dictionary", self.dictionary, "--out", str(out), "--analyse"]
+        for name in ("method", "alpha", "blend", "max_senses", "folds", "seed"):
+            words += [f"--{name.replace('_', '-')}", str(getattr(self.settings, name))]
+        words += ["--match-norms"] if self.settings.match_norms else []
+        words += [] if self.settings.relations else ["--no-relations"]
+        words += ["--frequency", self.frequency] if self.frequency else []
+        return words + (["--groups", ",".join(str(share) for share in astuple(self.groups))] if self.groups else [])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,6 +112,7 @@ def _add_reconstruct(commands: Any) -> None:
     sub.add_argument("--folds", type=int, default=5, help="parts of the cross-fitting (default: %(default)s)")
     sub.add_argument("--seed", type=int, default=0, help="of folds and held-out split (default: %(default)s)")
     sub.add_argument("--frequency", help="'vocabulary' (row order) or 'wordfreq'; default: what suits the tokenizer")
+    sub.add_argument("--groups", help="shares of the frequent, medium and rare groups (default: 0.3,0.5,0.2)")
     sub.add_argument("--out", type=Path, required=True, help="the run's directory, new")
     sub.add_argument("--resume", action="store_true", help="finish a run that was interrupted")
     sub.add_argument("--analyse", action="store_true", help="then find neighbours and UMAP maps for the app")
@@ -98,9 +121,10 @@ def _add_reconstruct(commands: Any) -> None:
 
 def _reconstruct(options: argparse.Namespace) -> None:
     from defemb_core.dictionaries import load_dictionary
-    from defemb_core.frequency import plm_vocabulary
+    from defemb_core.frequency import default_source, plm_vocabulary
     from defemb_core.plm import load_plm
     from defemb_core.reconstruction import STAGE_SHARES, Settings, reconstruct, save_reconstruction
+    from defemb_core.vocabulary import tokenizer_kind
 
     settings = Settings(
         method=options.method,
@@ -112,12 +136,15 @@ def _reconstruct(options: argparse.Namespace) -> None:
         folds=options.folds,
         seed=options.seed,
     )
+    groups = _groups(options.groups)
     with working_in(options.out, STAGE_SHARES[settings.method], options.resume) as reporter:
         plm = load_plm(options.plm, options.revision)
-        vocabulary = plm_vocabulary(plm, options.frequency)
+        source = options.frequency or default_source(tokenizer_kind(plm.tokenizer))
+        vocabulary = plm_vocabulary(plm, source, groups)
         dictionary = load_dictionary(options.dictionary)
         with _Bar(reporter) as progress:
             made = reconstruct(plm, vocabulary, dictionary, settings, progress)
+        made.provenance["frequency"] = {"source": source, **asdict(groups)}
         save_reconstruction(made, options.out)
         if options.analyse:
             queue_run(options.out / ANALYSIS)
@@ -129,6 +156,18 @@ def _reconstruct(options: argparse.Namespace) -> None:
     if options.analyse:
         options.run = str(options.out)
         _analyse(options)
+
+
+def _groups(text: str | None) -> Groups:
+    """Return the groups that "0.3,0.5,0.2" names, the usual ones for None."""
+    from defemb_core.frequency import Groups
+
+    if text is None:
+        return Groups()
+    try:
+        return Groups(*(float(share) for share in text.split(",")))
+    except (TypeError, ValueError):
+        raise SettingsError(f"--groups {text!r} is no list of three shares; write 0.3,0.5,0.2") from None
 
 
 def _analyse(options: argparse.Namespace) -> None:

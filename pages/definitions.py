@@ -17,7 +17,7 @@ spec = st.text_input(
     help="'wordnet', or 'wordnet:FOLDER' for a copy of its files.",
 )
 dictionary = state.dictionary_named(spec)
-vocabulary = state.vocabulary_of(st.session_state.get("plm") or BUNDLED)
+vocabulary = state.vocabulary_of(st.session_state.get("plm") or BUNDLED, *state.frequency_choice())
 matches = match_definitions(vocabulary, dictionary, MAX_SENSES)
 taking_part = vocabulary.filter(pl.col("group") != "none")
 covered = taking_part.filter(pl.col("token_id").is_in(matches["token_id"].implode()))

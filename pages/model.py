@@ -1,12 +1,13 @@
 import polars as pl
 import streamlit as st
 
-from defemb_core.frequency import SOURCES, Groups
+from defemb_core.cli import Request
+from defemb_core.frequency import SOURCES
 from defemb_core.hub import BUNDLED
 from defemb_core.reconstruction import Settings
 from defemb_core.vocabulary import KINDS, tokenizer_kind
 from pages.shared import state, tables
-from pages.shared.progress import active_runs, free_run_name, start_reconstruction
+from pages.shared.progress import active_runs, start_reconstruction
 from pages.shared.router import through_router
 from pages.shared.search import find_tokens
 from pages.shared.text import as_text
@@ -30,7 +31,7 @@ if not state.complete_runs():
             icon=":material/play_arrow:",
             on_click=lambda: st.session_state.update(plm=BUNDLED),  # whose run is to be seen on all pages
         ):
-            start_reconstruction(free_run_name(BUNDLED, "instant"), BUNDLED, "wordnet", Settings("instant"), None)
+            start_reconstruction(Request(BUNDLED, "wordnet", Settings("instant")))
             st.switch_page("pages/reconstruction.py")
         st.caption(
             "all-MiniLM-L6-v2 with WordNet's definitions: some ten seconds, then a minute or two for the UMAP maps."
@@ -50,19 +51,15 @@ st.caption(
 )
 
 with st.expander("Frequency groups", icon=":material/tune:"):
-    source = st.segmented_control(
+    st.segmented_control(
         "Frequency from", SOURCES, default="vocabulary", required=True, key="frequency", persist_state="session",
         help="vocabulary: the order of the rows, most frequent first. wordfreq: counts of words in large corpora.",
     )  # fmt: skip
-    cuts = st.slider(
-        "Frequent up to, rare from (% of ranked rows)", 0, 100, (30, 80), key="cuts", persist_state="session"
-    )
-groups = Groups(cuts[0] / 100, (cuts[1] - cuts[0]) / 100, 1 - cuts[1] / 100)
-vocabulary = state.vocabulary_of(name, source, groups)
+    st.slider("Frequent up to, rare from (% of ranked rows)", 0, 100, (30, 80), key="cuts", persist_state="session")
+vocabulary = state.vocabulary_of(name, *state.frequency_choice())
 
 st.subheader("Vocabulary")
-st.caption(f"Frequency groups by {'row order' if source == 'vocabulary' else 'wordfreq (English)'}; special and unused "
-           "rows take no part.")  # fmt: skip
+st.caption(f"Frequency groups by {state.frequency_in_words()}; special and unused rows take no part.")
 left, right = st.columns([2, 3], gap="large")
 with left:
     counts = (

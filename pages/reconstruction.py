@@ -1,11 +1,13 @@
 import streamlit as st
 
+from defemb_core.cli import Request
 from defemb_core.hub import BUNDLED
 from defemb_core.reconstruction import METHODS, Settings
 from defemb_core.runs import run_path
+from pages.shared import state
 from pages.shared.evidence import show_evidence
 from pages.shared.history import show_history
-from pages.shared.progress import active_runs, free_run_name, start_reconstruction, watch_run
+from pages.shared.progress import active_runs, start_reconstruction, watch_run
 from pages.shared.router import through_router
 from pages.shared.text import as_text
 
@@ -56,11 +58,11 @@ with st.form("settings", border=True):
     if st.form_submit_button("Rebuild", type="primary", icon=":material/play_arrow:", disabled=bool(active_runs())):
         settings = Settings(method, alpha, blend, match_norms, relations, int(senses), int(folds), int(seed))
         st.session_state.pop("finished_run", None)
-        start_reconstruction(free_run_name(plm, method), plm, dictionary, settings, None)
+        start_reconstruction(Request(plm, dictionary, settings, *state.frequency_choice()))
         st.rerun()
 st.caption(
-    f"PLM: {as_text(plm)} (chosen at the left). The work runs in a process of its own: closing this page does not "
-    "stop it."
+    f"PLM: {as_text(plm)} (chosen at the left). Frequency by {state.frequency_in_words()} (chosen on the Model page). "
+    "The work runs in a process of its own: closing this page does not stop it."
 )
 
 st.subheader("History")

@@ -12,7 +12,8 @@ import pytest
 from tiny_plm import save_gpt2
 
 from defemb_core import cli, comparison
-from defemb_core.cli import main, reconstruct_arguments
+from defemb_core.cli import Request, main
+from defemb_core.frequency import Groups
 from defemb_core.projection import Projection
 from defemb_core.reconstruction import STAGE_SHARES, Settings, load_reconstruction
 from defemb_core.runs import read_status
@@ -75,8 +76,12 @@ def test_every_option_reaches_the_settings(tmp_path, words):
         "--seed",
         "7",
     ]
-    assert main([*words, *options, "--frequency", "wordfreq", "--out", str(tmp_path / "run")]) == 0
+    options += ["--frequency", "wordfreq", "--groups", "0.1,0.15,0.75"]
+    assert main([*words, *options, "--out", str(tmp_path / "run")]) == 0
     found = load_reconstruction(tmp_path / "run")
+    assert found.provenance["frequency"] == {"source": "wordfreq", "frequent": 0.1, "medium": 0.15, "rare": 0.75}
+    groups = found.vocabulary["group"]
+    assert abs((groups == "rare").sum() - 0.75 * (groups != "none").sum()) <= 1
     assert found.settings == Settings("instant", 0.5, 0.25, True, False, 2, 3, 7)
     zipf = found.vocabulary.filter(found.vocabulary["group"] != "none").sort("rank")["zipf"].drop_nulls()
     assert zipf.is_sorted(descending=True)
@@ -86,14 +91,15 @@ def test_every_option_reaches_the_settings(tmp_path, words):
     "settings",
     [Settings(), Settings("instant", 0.5, 0.25, True, False, 2, 3, 7), Settings(alpha=1e-9, blend=1 / 3)],
 )
-@pytest.mark.parametrize("frequency", [None, "wordfreq"])
-def test_the_apps_command_line_gives_its_settings_back(tmp_path, settings, frequency):
-    arguments = reconstruct_arguments(tmp_path, "some/model", "wordnet:x", settings, frequency)
-    options = cli._parser().parse_args(arguments)
+@pytest.mark.parametrize(("frequency", "groups"), [(None, None), ("wordfreq", Groups(0.1, 0.15, 0.75))])
+def test_the_apps_command_line_gives_its_settings_back(tmp_path, settings, frequency, groups):
+    request = Request("some/model", "wordnet:x", settings, frequency, groups)
+    options = cli._parser().parse_args(request.arguments(tmp_path))
     read = {field.name: getattr(options, field.name, None) for field in dataclasses.fields(Settings)}
     assert Settings(**{**read, "relations": not options.no_relations}) == settings
     assert (options.out, options.plm, options.dictionary) == (tmp_path, "some/model", "wordnet:x")
     assert (options.frequency, options.analyse, options.resume) == (frequency, True, False)
+    assert cli._groups(options.groups) == (groups or Groups())
 
 
 def test_compare(capfd, tiny_run):
@@ -179,6 +185,9 @@ def test_a_bar_on_a_terminal(capfd, tmp_path, words, monkeypatch):
         (["--dictionary", "klingon"], "unknown dictionary 'klingon'; known: wordnet"),
         (["--dictionary", "wordnet:"], "names no place after the colon"),
         (["--frequency", "magic"], "unknown frequency source 'magic'"),
+        (["--groups", "0.5,0.5"], "the shares of frequent, medium and rare rows add up to"),
+        (["--groups", "a,b,c"], "--groups 'a,b,c' is no list of three shares"),
+        (["--groups", "0.1,0.1,0.1,0.7"], "is no list of three shares"),
     ],
 )
 def test_mistakes_in_reconstruct(capfd, tmp_path, words, options, message):

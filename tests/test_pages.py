@@ -583,3 +583,19 @@ def read_table(file):
     from safetensors.numpy import load_file
 
     return load_file(file)["matrix"]
+
+
+def test_the_choice_of_frequency_reaches_a_run(visit, monkeypatch):
+    started = []
+    monkeypatch.setattr("pages.shared.progress.start_run", lambda *given: started.append(given))
+    app = clean(visit("reconstruction", frequency="wordfreq", cuts=(10, 25)))
+    button(app, "Rebuild").click().run()
+    [(arguments, _)] = started
+    named = dict(zip(arguments, arguments[1:], strict=False))
+    assert (named["--frequency"], named["--groups"]) == ("wordfreq", "0.1,0.15,0.75")
+
+
+def test_a_run_is_found_under_a_shorter_name_of_its_plm(world, visit, monkeypatch):
+    monkeypatch.chdir(world.plm.parent)
+    app = clean(visit("spectrum", plm=world.plm.name))
+    assert app.selectbox(key="run").value == RUN

@@ -6,21 +6,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from defemb_core.cli import reconstruct_arguments
-from defemb_core.reconstruction import Settings
+from defemb_core.cli import Request
 from defemb_core.runs import ANALYSIS, Status, cancel_run, list_runs, read_status, run_path, start_run
 from pages.shared.text import as_duration, as_text
 
 
-def start_reconstruction(name: str, plm: str, dictionary: str, settings: Settings, frequency: str | None) -> Path:
-    """Start a run in the background and return its directory."""
-    folder = run_path(name)
-    start_run(reconstruct_arguments(folder, plm, dictionary, settings, frequency), folder)
-    return folder
+def start_reconstruction(request: Request) -> None:
+    """Start a run in the background, in a directory named after its PLM, its method and the time."""
+    folder = run_path(_free_run_name(request.plm, request.settings.method))
+    start_run(request.arguments(folder), folder)
 
 
-def free_run_name(plm: str, method: str) -> str:
-    """Return a name for a new run that no run has yet."""
+def _free_run_name(plm: str, method: str) -> str:
     stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(plm).name).strip("-").lower() or "plm"
     return f"{stem[:40]}-{method}-{datetime.now().strftime('%m%d-%H%M%S')}"
 

@@ -1,14 +1,18 @@
 """The pages in the order of the flow; each runs through app.py, whichever link a fresh server is asked for first."""
 
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
+
+LOGO = Path(__file__).parents[2] / "assets" / "logo.svg"  # wherever the server was started from
 
 
 def navigate() -> Any:
     """Return the page that the browser asks for."""
     # Before st.navigation, or browsers fetch the page's icon from a font service to show it on the tab.
-    st.set_page_config(page_title="defemb", page_icon="assets/logo.svg", layout="wide")
+    st.set_page_config(page_title="defemb", page_icon=LOGO, layout="wide")
+    st.logo(LOGO, size="large")
     page = st.navigation(
         [
             st.Page("pages/model.py", title="Model", icon=":material/dataset:", default=True),

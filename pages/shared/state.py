@@ -34,6 +34,19 @@ def vocabulary_of(name: str, source: Source | None = None, groups: Groups | None
     return plm_vocabulary(plm_named(name), source, groups)
 
 
+def frequency_choice() -> tuple[Source, Groups]:
+    """Return the frequency source and groups that were chosen on the Model page."""
+    low, high = st.session_state.get("cuts", (30, 80))
+    return st.session_state.get("frequency") or "vocabulary", Groups(low / 100, (high - low) / 100, (100 - high) / 100)
+
+
+def frequency_in_words() -> str:
+    """Return that choice in words: "row order, 30 / 50 / 20 % frequent, medium, rare"."""
+    source, groups = frequency_choice()
+    shares = " / ".join(f"{share:.0%}" for share in (groups.frequent, groups.medium, groups.rare))
+    return f"{'row order' if source == 'vocabulary' else 'wordfreq (English)'}, {shares} frequent, medium and rare"
+
+
 @st.cache_resource(show_spinner="Reading the dictionary", max_entries=3)
 def dictionary_named(spec: str) -> Dictionary:
     """Return the dictionary."""
@@ -43,7 +56,12 @@ def dictionary_named(spec: str) -> Dictionary:
 def complete_runs(plm: str | None = None) -> list[Path]:
     """Return the runs that can be compared, newest first; only those made from `plm`, if one is named."""
     complete = [folder for folder in list_runs() if read_status(folder).state == "complete"]
-    return [folder for folder in complete if plm is None or _made_from(folder) == plm]
+    return [folder for folder in complete if plm is None or _is_same_plm(plm, _made_from(folder))]
+
+
+def _is_same_plm(name: str, made_from: str | None) -> bool:
+    """Return whether `name` is what a run was made from; runs keep a local folder's whole path, users may type less."""
+    return name == made_from or (made_from is not None and Path(name).expanduser().resolve() == Path(made_from))
 
 
 def _made_from(folder: Path) -> str | None:
