@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from defemb_core.projection import project_pca as project_pca
     from defemb_core.projection import project_umap as project_umap
     from defemb_core.reconstruction import Settings as Settings
-    from defemb_core.reconstruction import load_reconstruction as load_reconstruction
     from defemb_core.reconstruction import reconstruct as reconstruct
-    from defemb_core.reconstruction import save_reconstruction as save_reconstruction
+    from defemb_core.reconstruction_files import load_reconstruction as load_reconstruction
+    from defemb_core.reconstruction_files import save_reconstruction as save_reconstruction
     from defemb_core.spectrum import singular_values as singular_values
 
 _MODULES = {
@@ -40,8 +40,8 @@ _MODULES = {
     "coverage": "definitions",
     "Settings": "reconstruction",
     "reconstruct": "reconstruction",
-    "save_reconstruction": "reconstruction",
-    "load_reconstruction": "reconstruction",
+    "save_reconstruction": "reconstruction_files",
+    "load_reconstruction": "reconstruction_files",
     "measure_isotropy": "isotropy",
     "singular_values": "spectrum",
     "nearest_neighbours": "neighbours",

@@ -1,12 +1,15 @@
 """Where defemb keeps what it can make again, and how a file gets there whole or not at all."""
 
 import hashlib
+import json
 import logging
 import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import platformdirs
 import polars as pl
 
@@ -53,6 +56,38 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all; raises as write_atomically does."""
+
+    def write(to: Path) -> None:
+        to.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, whole or not at all; raises as write_atomically does."""
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return a value as people and diffs read JSON: indented, every character as itself, a line feed at the end."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def file_sha256(path: Path) -> str:
+    """Return a file's SHA-256 as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def table_sha256(table: np.ndarray) -> str:
+    """Return the SHA-256 over a table's shape and values: the key of everything computed from it."""
+    digest = hashlib.sha256(repr(table.shape).encode())
+    digest.update(np.ascontiguousarray(table).data)
+    return digest.hexdigest()
+
+
 def cached_frame(path: Path, build: Callable[[], pl.DataFrame]) -> pl.DataFrame:
     """The frame stored at `path` as Parquet, else the one that `build` makes, stored for the next time.
 
@@ -65,24 +100,15 @@ def cached_frame(path: Path, build: Callable[[], pl.DataFrame]) -> pl.DataFrame:
     """
     checksum = path.with_name(path.name + ".sha256")
     try:
-        if checksum.read_text("ascii") == _sha256(path):
-            return pl.read_parquet(path)
+        if checksum.read_text("ascii") == file_sha256(path):
+            return pl.read_parquet(path, glob=False)
     except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError):
         pass  # absent, half there, or written by a polars whose Parquet this one cannot read
     frame = build()
     try:
         write_atomically(path, lambda temporary: frame.write_parquet(temporary))
-        digest = _sha256(path)
-        write_atomically(checksum, lambda temporary: _write_text(temporary, digest))
+        digest = file_sha256(path)
+        write_text(checksum, digest)
     except OSError as error:
         logger.warning("cannot keep %s for the next time: %s", path, error)
     return frame
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, "ascii")

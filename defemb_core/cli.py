@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from defemb_core.errors import DefembError, SettingsError
-from defemb_core.runs import ANALYSIS, Cancelled, Reporter, list_runs, queue_run, read_status, run_path, working_in
+from defemb_core.runs import ANALYSIS, Cancelled, Reporter, list_runs, queue_run, run_path, working_in
 
 if TYPE_CHECKING:
     from defemb_core.comparison import Comparison
@@ -123,7 +123,8 @@ def _reconstruct(options: argparse.Namespace) -> None:
     from defemb_core.dictionaries import load_dictionary
     from defemb_core.frequency import default_source, plm_vocabulary
     from defemb_core.plm import load_plm
-    from defemb_core.reconstruction import STAGE_SHARES, Settings, reconstruct, save_reconstruction
+    from defemb_core.reconstruction import STAGE_SHARES, Settings, reconstruct
+    from defemb_core.reconstruction_files import save_reconstruction
     from defemb_core.vocabulary import tokenizer_kind
 
     settings = Settings(
@@ -175,11 +176,11 @@ def _analyse(options: argparse.Namespace) -> None:
 
     folder = _run(options.run)
     comparison = open_comparison(folder)
-    job = folder / ANALYSIS
     # Maps are found again from disk in no time, so a complete analysis is simply looked up again.
-    if (job / "status.json").exists() and read_status(job).state == "complete":
-        queue_run(job)
-    with working_in(job, ANALYSIS_SHARES, resume=True) as reporter, _Bar(reporter) as progress:
+    with (
+        working_in(folder / ANALYSIS, ANALYSIS_SHARES, resume=True, again=True) as reporter,
+        _Bar(reporter) as progress,
+    ):
         analyse(comparison, progress=progress)
 
 
@@ -242,8 +243,7 @@ def _dictionary(options: argparse.Namespace) -> None:
 
 def _runs(options: argparse.Namespace) -> None:
     del options
-    for folder in list_runs():
-        status = read_status(folder)
+    for folder, status in list_runs():
         _say(f"{folder.name:<32} {status.state:<12} {status.fraction:>4.0%}  {status.message}")
 
 

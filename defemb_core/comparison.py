@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from defemb_core.cache import cache_folder, write_atomically
+from defemb_core.cache import cache_folder, table_sha256, write_atomically
 from defemb_core.errors import RunError
+from defemb_core.hub import BUNDLED
 from defemb_core.neighbours import Neighbours, nearest_neighbours, neighbour_turnover
 from defemb_core.plm import PLM, load_plm
 from defemb_core.projection import Projection, UmapSettings, align, project_umap
-from defemb_core.reconstruction import Progress, Reconstruction, load_reconstruction
+from defemb_core.reconstruction import Progress, Reconstruction
+from defemb_core.reconstruction_files import load_reconstruction
 
 # Neighbours kept of each row; 15 shape a UMAP map, 10 measure turnover.
 KEPT_NEIGHBOURS = 20
@@ -74,13 +76,23 @@ class Comparison:
 
     @cached_property
     def rebuilt_digest(self) -> str:
-        """SHA-256 of the rebuilt table, as PLM.digest is made."""
-        matrix = self.rebuilt
-        return hashlib.sha256(repr(matrix.shape).encode() + matrix.tobytes()).hexdigest()
+        """SHA-256 of the rebuilt table."""
+        return table_sha256(self.rebuilt)
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 over both tables and the frequency groups: two runs may share a table and differ in their groups."""
+        groups = self.vocabulary["group"].to_physical().to_numpy().tobytes()
+        parts = self.plm.digest.encode(), self.rebuilt_digest.encode(), groups
+        return hashlib.sha256(b" ".join(parts)).hexdigest()
 
 
-def open_comparison(folder: Path) -> Comparison:
+def open_comparison(folder: Path, load: Callable[[str, str | None], PLM] = load_plm) -> Comparison:
     """Open a complete run together with the PLM that it was made from.
+
+    Args:
+        folder: the run's directory.
+        load: gives a PLM by name and revision; a program that keeps PLMs in memory passes its own.
 
     Raises:
         RunError: no complete run, or the PLM's table is another one by now.
@@ -88,7 +100,7 @@ def open_comparison(folder: Path) -> Comparison:
     """
     reconstruction = load_reconstruction(folder)
     plm = reconstruction.provenance["plm"]
-    return Comparison(load_plm(plm["name"], None if plm["name"] == "bundled" else plm["revision"]), reconstruction)
+    return Comparison(load(plm["name"], None if plm["name"] == BUNDLED else plm["revision"]), reconstruction)
 
 
 def row_cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -176,8 +188,10 @@ def read_analysis(comparison: Comparison, settings: UmapSettings | None = None, 
     """Return the analysis if all of it is on disk, else None; never computes."""
     key = (comparison.plm.digest, seed, asdict(settings or UmapSettings()))
     tables = (comparison.plm.digest, comparison.rebuilt_digest)
-    neighbours = [_read_neighbours(_neighbours_path(digest, comparison.plm.rows)) for digest in tables]
     maps = [_read_map(_map_path(*key)), _read_map(_map_path(*key, comparison.rebuilt_digest))]
+    if not all(maps):  # made last: without them the neighbours, which are larger, need not be read
+        return None
+    neighbours = [_read_neighbours(_neighbours_path(digest, comparison.plm.rows)) for digest in tables]
     if neighbours[0] and neighbours[1] and maps[0] and maps[1]:
         return Analysis((neighbours[0], neighbours[1]), (maps[0], maps[1]))
     return None

@@ -16,12 +16,11 @@ import numpy as np
 import polars as pl
 from safetensors import SafetensorError
 
-from defemb_core.cache import temporary_neighbour
-from defemb_core.errors import ExportError
+from defemb_core.cache import file_sha256, json_text, temporary_neighbour
+from defemb_core.errors import ExportError, first_line
 from defemb_core.export_card import card
 from defemb_core.export_checkpoint import checkpoint_bytes, foreign_files, write_checkpoint
 from defemb_core.vocabulary import WORD_MARK
-from defemb_core.weights import sha256
 
 if TYPE_CHECKING:
     from defemb_core.plm import PLM
@@ -165,7 +164,7 @@ def _why(exc: Exception, out: Path, needed: int) -> str:
     number = getattr(exc, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(exc):
         return _full(out, needed)
-    reason = getattr(exc, "strerror", None) or str(exc).splitlines()[0][:160]
+    reason = getattr(exc, "strerror", None) or first_line(exc)
     return f"cannot write {str(out)!r} ({reason}); nothing was left behind; name another place"
 
 
@@ -217,7 +216,7 @@ def _write_file(reconstruction: Reconstruction, to: str, out: Path) -> None:
     described = {**card(reconstruction), "format": to, "file": out.name}
     with _unfinished(out, card_path(out)) as (data, about):
         _WRITERS[to](reconstruction, data, described)
-        text = json.dumps({**described, "sha256": sha256(data)}, indent=2) + "\n"
+        text = json_text({**described, "sha256": file_sha256(data)})
         about.write_text(text, encoding="utf-8")
         for file in (data, about):
             with file.open("rb+") as stream:

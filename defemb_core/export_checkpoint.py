@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from defemb_core.cache import file_sha256, json_text
 from defemb_core.errors import ExportError
 from defemb_core.export_card import readme
 from defemb_core.plm import TABLE_NAMES
-from defemb_core.weights import SINGLE_AND_INDEX, pickled_state, sha256, weight_files
+from defemb_core.weights import SINGLE_AND_INDEX, pickled_state, weight_files
 
 if TYPE_CHECKING:
     from defemb_core.plm import PLM
@@ -84,7 +85,7 @@ def write_checkpoint(reconstruction: Reconstruction, plm: PLM, folder: Path, car
         "tensors": {"changed": changed, "unchanged": sorted(set(places) - set(changed))},
         "files": {str(file.relative_to(folder).as_posix()): _settle(file) for file in _files(folder)},
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
     _settle(folder / MANIFEST)
 
 
@@ -115,7 +116,7 @@ def _settle(file: Path) -> str:
     """Have the file on disk, not only in the system's memory; return its SHA-256."""
     with file.open("rb+") as stream:
         os.fsync(stream.fileno())
-    return sha256(file)
+    return file_sha256(file)
 
 
 def _plain_files(plm: PLM) -> Iterator[tuple[Path, Path]]:
@@ -168,7 +169,7 @@ def _write_weights(source: Path, folder: Path) -> list[Path]:
         index = source / next(name for _, name in SINGLE_AND_INDEX if (source / name).is_file())
         content = {"metadata": json.loads(index.read_text(encoding="utf-8")).get("metadata") or {}}
         content["weight_map"] = {name: place.file.name for name, place in sorted(_places(written).items())}
-        (folder / INDEX).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        (folder / INDEX).write_text(json_text(content), encoding="utf-8")
     return written
 
 

@@ -15,6 +15,55 @@ _BLOCK_ROWS = 2048
 
 
 @dataclass(frozen=True)
+class Measure:
+    """How a measure of isotropy is named and read.
+
+    Attributes:
+        name: as papers have it.
+        scale: range, and what an isotropic table has.
+        meaning: the formula in words, its source, and what to beware of.
+        decimals: digits after the point that say something.
+    """
+
+    name: str
+    scale: str
+    meaning: str
+    decimals: int = 3
+
+
+# By attribute of Isotropy.
+MEASURES = {
+    "i_w": Measure(
+        "I(W)",
+        "0 to 1, 1 is isotropic",
+        "min Z(v) / max Z(v) over the eigenvectors v of W'W, both signs of each (Mu and Viswanath 2018). It depends on "
+        "the table's scale.",
+    ),
+    "mean_cosine": Measure(
+        "Mean cosine", "−1 to 1, 0 is isotropic", "Average cosine of all pairs of distinct rows, exact."
+    ),
+    "effective_rank": Measure(
+        "Effective rank",
+        "1 to H directions",
+        "exp of the entropy of the singular values' shares, mean row not subtracted (Roy and Vetterli 2007).",
+        decimals=1,
+    ),
+    "participation_ratio": Measure(
+        "Participation ratio",
+        "1 to H directions",
+        "Sum of the variances squared over the sum of their squares, along principal directions.",
+        decimals=1,
+    ),
+    "iso_score": Measure("IsoScore", "0 to 1, 1 is isotropic", "(participation ratio - 1) / (H - 1)."),
+    "i_w_positive": Measure(
+        "I(W), one sign",
+        "0 to 1, 1 is isotropic",
+        "I(W) over one sign of each eigenvector only, as some papers have it; never below I(W).",
+    ),
+}
+
+
+@dataclass(frozen=True)
 class Isotropy:
     """Isotropy of one set of rows.
 

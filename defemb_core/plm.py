@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from defemb_core.cache import file_sha256, table_sha256
 from defemb_core.errors import PLMError, first_line
 from defemb_core.hub import BUNDLED, BUNDLED_NAME, locate
-from defemb_core.weights import Tensor, list_tensors, read_tensor, sha256, verify_hub_blob
+from defemb_core.weights import Tensor, list_tensors, read_tensor, verify_hub_blob
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -109,7 +109,7 @@ class PLM:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the table's shape and values: the key of everything computed from it."""
-        return hashlib.sha256(repr(self.matrix.shape).encode() + self.matrix.tobytes()).hexdigest()
+        return table_sha256(self.matrix)
 
     @cached_property
     def max_tokens(self) -> int:
@@ -196,7 +196,7 @@ def read_plm(folder: Path, name: str | None = None, revision: str | None = None)
 
 
 def _verify_bundled(file: Path) -> None:
-    found = sha256(file)
+    found = file_sha256(file)
     if found != BUNDLED_SHA256:
         raise PLMError(
             f"the bundled model's weights have SHA-256 {found}, expected {BUNDLED_SHA256}; "

@@ -1,9 +1,8 @@
-"""From definitions to a rebuilt table: which rows, how blended, how scaled, with held-out evidence; save and load."""
+"""From definitions to a rebuilt table: which rows, how blended, how scaled, with held-out evidence."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import platform
 import resource
 import sys
@@ -12,13 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import polars as pl
 
-from defemb_core.cache import write_atomically
 from defemb_core.definitionemb import cross_fit, fit_map
 from defemb_core.definitions import MAX_SENSES, describe_matches, hide_word, match_definitions
 from defemb_core.errors import RunError, SettingsError
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
 
 Method = Literal["instant", "frozen"]
 METHODS: tuple[Method, ...] = get_args(Method)
-FILES = ("config.json", "reconstruction.safetensors", "vocabulary.parquet", "definitions.parquet", "evidence.json")
 PACKAGES = ("numpy", "polars", "scipy", "tokenizers", "torch", "transformers", "wordfreq")
 
 # Share of each stage in the whole work, measured on the bundled PLM and WordNet; the progress bar moves by these.
@@ -189,70 +185,6 @@ def reconstruct(
     return Reconstruction(
         matrix, rebuilt, settings, vocabulary, senses, evidence, _provenance(plm, dictionary, settings, vocabulary)
     )
-
-
-def save_reconstruction(reconstruction: Reconstruction, folder: Path) -> None:
-    """Write the run's files into `folder`: config.json last, so that a folder with it holds all the others.
-
-    Raises:
-        OSError: a file cannot be written; the disk is full, say.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
-    tensors = {"matrix": reconstruction.matrix, "rebuilt": reconstruction.rebuilt.astype(np.uint8)}
-    try:
-        write_atomically(folder / "reconstruction.safetensors", lambda to: save_file(tensors, to))
-        write_atomically(folder / "vocabulary.parquet", reconstruction.vocabulary.write_parquet)
-        write_atomically(folder / "definitions.parquet", reconstruction.definitions.write_parquet)
-    except (SafetensorError, pl.exceptions.PolarsError) as exc:  # how these two report a full disk
-        raise OSError(str(exc)) from exc
-    write_json(folder / "evidence.json", reconstruction.evidence)
-    write_json(
-        folder / "config.json",
-        {"settings": dataclasses.asdict(reconstruction.settings), "provenance": reconstruction.provenance},
-    )
-
-
-def load_reconstruction(folder: Path) -> Reconstruction:
-    """Read what save_reconstruction wrote.
-
-    Raises:
-        RunError: a file is missing or damaged.
-    """
-    from safetensors.numpy import load_file
-
-    missing = next((name for name in FILES if not (folder / name).is_file()), None)
-    if missing:
-        raise RunError(
-            f"{str(folder)!r} holds no complete run: {missing} is missing; run reconstruct again with --resume"
-        )
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        tensors = load_file(folder / "reconstruction.safetensors")
-        return Reconstruction(
-            matrix=tensors["matrix"],
-            rebuilt=tensors["rebuilt"].astype(bool),
-            settings=Settings(**config["settings"]),
-            vocabulary=pl.read_parquet(folder / "vocabulary.parquet"),
-            definitions=pl.read_parquet(folder / "definitions.parquet"),
-            evidence=json.loads((folder / "evidence.json").read_text(encoding="utf-8")),
-            provenance=config["provenance"],
-        )
-    except RunError:
-        raise
-    except Exception as exc:  # safetensors, polars and json each raise their own kinds for damaged files
-        raise RunError(f"the run in {str(folder)!r} is damaged ({type(exc).__name__}); run reconstruct again") from None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
-    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
-    write_atomically(path, lambda to: _write_text(to, text))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def peak_memory_mb() -> float:

@@ -1,7 +1,7 @@
-"""A run's directory and the background process that fills it.
+"""A run's directory: what its status says, who works in it, how that work reports and ends.
 
 A directory is complete, running, or resumable; its status file is replaced atomically, so that several pages (and
-browsers) can watch one run, and a crash of the work never takes the app down.
+browsers) can watch one run.
 """
 
 from __future__ import annotations
@@ -11,12 +11,8 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,7 +20,7 @@ from typing import Any, Literal
 
 import psutil
 
-from defemb_core.cache import write_atomically
+from defemb_core.cache import write_text
 from defemb_core.errors import DefembError, RunError
 
 State = Literal["queued", "running", "complete", "failed", "cancelled", "interrupted"]
@@ -93,8 +89,8 @@ def run_path(name: str, folder: Path | None = None) -> Path:
     return (folder or runs_folder()) / name
 
 
-def list_runs(folder: Path | None = None) -> list[Path]:
-    """Return the runs' directories, newest first."""
+def list_runs(folder: Path | None = None) -> list[tuple[Path, Status]]:
+    """Return the runs' directories and what they say, newest first."""
     root = folder or runs_folder()
     if not root.is_dir():
         return []
@@ -102,8 +98,14 @@ def list_runs(folder: Path | None = None) -> list[Path]:
     for path in root.iterdir():
         with suppress(RunError):  # one unreadable folder must not hide the others
             if RUN_NAME.fullmatch(path.name):
-                found.append((-read_status(path).started, path.name, path))
-    return [path for _, _, path in sorted(found)]
+                found.append((path, read_status(path)))
+    return sorted(found, key=lambda run: (-run[1].started, run[0].name))
+
+
+def analysis_status(folder: Path) -> Status | None:
+    """Return the status of the search for neighbours and maps of the run in `folder`, None if it was never begun."""
+    job = folder / ANALYSIS
+    return read_status(job) if (job / STATUS).exists() else None
 
 
 def read_status(folder: Path) -> Status:
@@ -116,84 +118,27 @@ def read_status(folder: Path) -> Status:
         status = Status(**json.loads((folder / STATUS).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         raise RunError(f"{str(folder)!r} is no run: it has no readable {STATUS}; list the runs with 'runs'") from None
-    if status.is_active and not _is_alive(status):
+    if status.is_active and not is_alive(status):
         return replace(status, state="cancelled" if (folder / STOP).exists() else "interrupted")
     return status
-
-
-def start_run(arguments: Sequence[str] | None, folder: Path) -> None:
-    """Start `python -m defemb_core ARGUMENTS` in the background, its output in the folder's log.
-
-    The process outlives the page, the browser and the server that started it.
-
-    Args:
-        arguments: the command line; None for the one that the folder was started with, to resume it.
-        folder: the run's directory.
-
-    Raises:
-        RunError: a process is at work in that folder already, it holds something else, or it cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _refuse_foreign(folder)
-        with (folder / LOG).open("a", encoding="utf-8") as log, _locked(folder):
-            if (folder / STATUS).exists() and read_status(folder).is_active:
-                raise RunError(f"run {folder.name!r} is running already; wait for it or cancel it")
-            arguments = _read_command(folder) if arguments is None else list(arguments)
-            _write_text(folder / COMMAND, json.dumps(arguments))
-            (folder / STOP).unlink(missing_ok=True)
-            process = subprocess.Popen(
-                [sys.executable, "-m", "defemb_core", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-            threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie when it ends
-            now = time.time()
-            _write_status(folder, Status("queued", "starting", started=now, updated=now, **_identity(process.pid)))
-    except OSError as exc:
-        raise RunError(f"cannot write to {str(folder)!r} ({exc.strerror}); name another folder for runs") from None
-
-
-def _read_command(folder: Path) -> list[str]:
-    try:
-        return [str(word) for word in json.loads((folder / COMMAND).read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
-        raise RunError(
-            f"run {folder.name!r} does not say how it was started; resume it with the command line and --resume"
-        ) from None
 
 
 def queue_run(folder: Path) -> None:
     """Announce that this process will work in `folder` soon, so that nobody else starts the same work meanwhile."""
     folder.mkdir(parents=True, exist_ok=True)
     now = time.time()
-    _write_status(folder, Status("queued", "starting", started=now, updated=now, **_identity(os.getpid())))
-
-
-def cancel_run(folder: Path, patience: float = 3.0) -> None:
-    """Ask the run's process to stop, and end its process group if it does not within `patience` seconds."""
-    status = read_status(folder)
-    if not status.is_active:
-        return
-    (folder / STOP).touch()
-    limit = time.monotonic() + patience
-    while time.monotonic() < limit and _is_alive(status):
-        time.sleep(0.05)
-    with suppress(ProcessLookupError):  # it ended just now
-        if _is_alive(status) and os.getpgid(status.pid) == status.pid:  # a group of its own, as start_run makes it
-            os.killpg(status.pid, signal.SIGTERM)
+    write_status(folder, Status("queued", "starting", started=now, updated=now, **identity(os.getpid())))
 
 
 def delete_run(folder: Path) -> None:
     """Delete a run's directory.
 
     Raises:
-        RunError: its process is at work, or it is no run.
+        RunError: a process is at work on it or on its analysis, or it is no run.
     """
-    if read_status(folder).is_active:
-        raise RunError(f"run {folder.name!r} is running; cancel it before you delete it")
+    analysis = analysis_status(folder)
+    if read_status(folder).is_active or (analysis and analysis.is_active):
+        raise RunError(f"run {folder.name!r} is running; cancel it, or wait for its maps, before you delete it")
     shutil.rmtree(folder)
 
 
@@ -205,8 +150,8 @@ class Reporter:
         self.folder = folder
         self.shares = shares
         now = time.time()
-        self.status = Status("running", "starting", started=now, updated=now, **_identity(os.getpid()))
-        _write_status(folder, self.status)
+        self.status = Status("running", "starting", started=now, updated=now, **identity(os.getpid()))
+        write_status(folder, self.status)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Report progress within a stage.
@@ -225,7 +170,7 @@ class Reporter:
         now = time.time()
         if stage != self.status.stage or now - self.status.updated > STATUS_EVERY:
             self.status = replace(self.status, stage=stage, fraction=max(fraction, self.status.fraction), updated=now)
-            _write_status(self.folder, self.status)
+            write_status(self.folder, self.status)
         if done == total:
             self._remember({"stage": stage, "seconds": round(now - self.status.started, 3)})
 
@@ -233,7 +178,7 @@ class Reporter:
         """Write the last status."""
         fraction = 1.0 if state == "complete" else self.status.fraction
         self.status = replace(self.status, state=state, fraction=fraction, message=message, updated=time.time())
-        _write_status(self.folder, self.status)
+        write_status(self.folder, self.status)
 
     def _remember(self, event: dict[str, Any]) -> None:
         with (self.folder / HISTORY).open("a", encoding="utf-8") as history:
@@ -241,18 +186,19 @@ class Reporter:
 
 
 @contextmanager
-def working_in(folder: Path, shares: dict[str, float], resume: bool = False) -> Iterator[Reporter]:
+def working_in(folder: Path, shares: dict[str, float], resume: bool = False, again: bool = False) -> Iterator[Reporter]:
     """Do a run's work in `folder`: status from first to last, errors written down before they go on.
 
     Args:
         folder: made if missing.
         shares: see Reporter.
         resume: take over a folder whose run was interrupted, cancelled or failed.
+        again: take over a folder whose work is complete, too.
 
     Raises:
         RunError: the folder holds something else, a complete run, a running one, or one to resume without `resume`.
     """
-    reporter = _claim(folder, shares, resume)
+    reporter = _claim(folder, shares, resume, again)
     try:
         yield reporter
         reporter.finish("complete")
@@ -271,20 +217,20 @@ def working_in(folder: Path, shares: dict[str, float], resume: bool = False) -> 
         raise
 
 
-def _claim(folder: Path, shares: dict[str, float], resume: bool) -> Reporter:
+def _claim(folder: Path, shares: dict[str, float], resume: bool, again: bool) -> Reporter:
     """Take the folder for this process; the first status is written under the lock, so that one process has it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _refuse_foreign(folder)  # before the lock, which is a file in that folder
-        with _locked(folder):
-            if _refuse_foreign(folder):
-                _refuse_taken(folder, resume)
+        refuse_foreign(folder)  # before the lock, which is a file in that folder
+        with locked(folder):
+            if refuse_foreign(folder):
+                _refuse_taken(folder, resume, again)
             return Reporter(folder, shares)
     except OSError as exc:
         raise RunError(f"cannot write to {str(folder)!r} ({exc.strerror}); name another folder") from None
 
 
-def _refuse_foreign(folder: Path) -> bool:
+def refuse_foreign(folder: Path) -> bool:
     """Return whether the folder holds a run, False if it is as good as empty; raise RunError for anything else."""
     found = {path.name for path in folder.iterdir()}
     others = sorted(found - {LOG, LOCK, COMMAND})
@@ -293,13 +239,13 @@ def _refuse_foreign(folder: Path) -> bool:
     return STATUS in found
 
 
-def _refuse_taken(folder: Path, resume: bool) -> None:
+def _refuse_taken(folder: Path, resume: bool, again: bool) -> None:
     status = read_status(folder)
     if status.is_active and status.pid != os.getpid():
         raise RunError(f"run {folder.name!r} is running already; wait for it or cancel it")
-    if status.state == "complete":
+    if status.state == "complete" and not again:
         raise RunError(f"{str(folder)!r} exists and holds a complete run; name a new folder")
-    if not status.is_active and not resume:
+    if not status.is_active and not resume and not again:
         raise RunError(f"the run in {str(folder)!r} was {status.state}; add --resume to finish it")
     if not status.is_active:
         (folder / STOP).unlink(missing_ok=True)
@@ -311,18 +257,20 @@ def _try_finish(reporter: Reporter, message: str) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; a second process waits, which takes as long as one status is written."""
     with (folder / LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _identity(pid: int) -> dict[str, Any]:
+def identity(pid: int) -> dict[str, Any]:
+    """Return the pid and when its process was created, as Status holds them."""
     return {"pid": pid, "created": psutil.Process(pid).create_time()}
 
 
-def _is_alive(status: Status) -> bool:
+def is_alive(status: Status) -> bool:
+    """Return whether the process that wrote `status` still is at work."""
     try:
         process = psutil.Process(status.pid)
         same = abs(process.create_time() - status.created) < CLOCK_DRIFT
@@ -331,12 +279,6 @@ def _is_alive(status: Status) -> bool:
         return False
 
 
-def _write_status(folder: Path, status: Status) -> None:
-    _write_text(folder / STATUS, json.dumps(asdict(status)))
-
-
-def _write_text(path: Path, text: str) -> None:
-    def write(to: Path) -> None:
-        to.write_text(text, encoding="utf-8")
-
-    write_atomically(path, write)
+def write_status(folder: Path, status: Status) -> None:
+    """Replace the folder's status in one step."""
+    write_text(folder / STATUS, json.dumps(asdict(status)))

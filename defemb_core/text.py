@@ -2,14 +2,20 @@
 
 import polars as pl
 
+# Characters of a token that are shown; what is longer is no word, and would push everything else away.
+LONGEST = 40
 
-def plain(text: str, longest: int = 40) -> str:
-    """Return a token's text as one visible line: control and direction characters as code points, cut at `longest`.
 
-    A right-to-left override or a line feed inside a token would otherwise rearrange what stands around it.
+def plain(text: str, longest: int = LONGEST) -> str:
+    """Return a token's text as one line of which a reader sees every character, cut at `longest`.
+
+    Characters that show nothing or reorder what is around them (controls, direction marks, joiners, blanks other than
+    the space, unpaired surrogates) are written as their code point, "<U+202E>"; so is a text of spaces alone.
     """
-    shown = "".join(c if c.isprintable() or c == " " else f"<U+{ord(c):04X}>" for c in text)
-    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+    if not text.isprintable() or text.isspace():
+        blank = text.isspace()
+        text = "".join(c if c.isprintable() and not blank else f"<U+{ord(c):04X}>" for c in text)
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def formula_safe(frame: pl.DataFrame) -> pl.DataFrame:

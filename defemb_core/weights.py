@@ -5,7 +5,6 @@ Safetensors are preferred; a `.bin` file is only ever opened with `weights_only=
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import zipfile
@@ -15,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from defemb_core.errors import PLMError
+from defemb_core.cache import file_sha256
+from defemb_core.errors import PLMError, first_line
 
 # First match wins: a complete safetensors checkpoint, then the pickled layouts that transformers wrote before.
 SINGLE_AND_INDEX = (
@@ -80,12 +80,6 @@ def read_tensor(tensor: Tensor) -> np.ndarray:
         raise _damaged(tensor.file, exc) from None
 
 
-def sha256(file: Path) -> str:
-    """Return the file's SHA-256 as 64 hexadecimal digits."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def verify_hub_blob(file: Path) -> None:
     """Check a file of the hub's cache against the SHA-256 that names it; files from elsewhere pass unchecked.
 
@@ -93,7 +87,7 @@ def verify_hub_blob(file: Path) -> None:
         PLMError: the file's content is not what the hub published.
     """
     blob = file.resolve()
-    if blob.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", blob.name) and sha256(blob) != blob.name:
+    if blob.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", blob.name) and file_sha256(blob) != blob.name:
         raise PLMError(
             f"{file.name} in the hub's cache is damaged: its SHA-256 is not {blob.name}; delete {str(blob)!r}"
         )
@@ -147,5 +141,4 @@ def _pickled_shapes(file: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _damaged(file: Path, exc: Exception) -> PLMError:
-    reason = str(exc).splitlines()[0][:160] if str(exc) else type(exc).__name__
-    return PLMError(f"{str(file)!r} is damaged or no checkpoint ({reason}); copy or download it again")
+    return PLMError(f"{str(file)!r} is damaged or no checkpoint ({first_line(exc)}); copy or download it again")

@@ -2,7 +2,6 @@ import polars as pl
 import streamlit as st
 
 from defemb_core.definitions import MAX_SENSES, coverage, describe_matches, match_definitions
-from defemb_core.hub import BUNDLED
 from pages.shared import charts, state, tables
 from pages.shared.router import through_router
 from pages.shared.text import as_text
@@ -17,7 +16,8 @@ spec = st.text_input(
     help="'wordnet', or 'wordnet:FOLDER' for a copy of its files.",
 )
 dictionary = state.dictionary_named(spec)
-vocabulary = state.vocabulary_of(st.session_state.get("plm") or BUNDLED, *state.frequency_choice())
+plm = state.chosen_plm()
+vocabulary = state.vocabulary_of(plm, *state.frequency_choice(state.plm_named(plm)))
 matches = match_definitions(vocabulary, dictionary, MAX_SENSES)
 taking_part = vocabulary.filter(pl.col("group") != "none")
 covered = taking_part.filter(pl.col("token_id").is_in(matches["token_id"].implode()))

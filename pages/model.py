@@ -14,7 +14,7 @@ from pages.shared.text import as_text
 
 through_router()
 st.title("Model and vocabulary")
-name = st.session_state.get("plm") or BUNDLED
+name = state.chosen_plm()
 
 if not state.complete_runs():
     with st.container(border=True):
@@ -52,14 +52,15 @@ st.caption(
 
 with st.expander("Frequency groups", icon=":material/tune:"):
     st.segmented_control(
-        "Frequency from", SOURCES, default="vocabulary", required=True, key="frequency", persist_state="session",
+        "Frequency from", SOURCES, default=state.frequency_choice(plm)[0], required=True,
+        key="frequency", persist_state="session",
         help="vocabulary: the order of the rows, most frequent first. wordfreq: counts of words in large corpora.",
     )  # fmt: skip
     st.slider("Frequent up to, rare from (% of ranked rows)", 0, 100, (30, 80), key="cuts", persist_state="session")
-vocabulary = state.vocabulary_of(name, *state.frequency_choice())
+vocabulary = state.vocabulary_of(name, *state.frequency_choice(plm))
 
 st.subheader("Vocabulary")
-st.caption(f"Frequency groups by {state.frequency_in_words()}; special and unused rows take no part.")
+st.caption(f"Frequency groups by {state.frequency_in_words(plm)}; special and unused rows take no part.")
 left, right = st.columns([2, 3], gap="large")
 with left:
     counts = (

@@ -1,8 +1,9 @@
-import numpy as np
 import streamlit as st
 
+from defemb_core.processes import start_analysis
+from defemb_core.runs import analysis_status
 from pages.shared import state, tables
-from pages.shared.progress import analysis_status, start_analysis, watch_analysis
+from pages.shared.progress import watch_analysis
 from pages.shared.router import through_router
 from pages.shared.selection import chosen_rows, shared_limits, show_map
 
@@ -42,12 +43,9 @@ known = [name for name, column in COLOURS.items() if column != "turnover" or col
 by = COLOURS[right.selectbox("Colour by", known, key="colour", bind="query-params")]
 maps = analysis.maps if analysis and method == "umap" else state.pca_of(comparison)
 
-names = ("original", "rebuilt")
-selected = chosen_rows(maps, by)
-for column, name, projection in zip(st.columns(2), names, maps, strict=True):
+for column, name, projection in zip(st.columns(2), ("original", "rebuilt"), maps, strict=True):
     with column:
-        marked = selected.rows if selected.source != name else np.empty(0, np.int32)
-        show_map(name, projection, shared_limits(maps), changes, by, marked)
+        show_map(name, projection, shared_limits(maps), comparison, changes, by)
 st.caption(
     "Every row of the table is drawn. "
     + (
@@ -62,13 +60,14 @@ st.caption(
 )
 
 st.subheader("Selected tokens", anchor=False)
-if selected.rows.size == 0:
+selected = chosen_rows(comparison.key).rows
+if selected.size == 0:
     st.info(
         "Drag a lasso or a box on either map: the same tokens are marked on the other and listed here.",
         icon=":material/lasso_select:",
     )
 else:
     tables.show(
-        changes[selected.rows.tolist()].sort("movement", descending=True), "selected", total=changes.height,
+        changes[selected.tolist()].sort("movement", descending=True), "selected", total=changes.height,
         column_order=["text", "group", "kind", "movement", "turnover", "cosine", "zipf", "rebuilt", "token_id"],
     )  # fmt: skip

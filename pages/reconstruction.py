@@ -1,7 +1,6 @@
 import streamlit as st
 
 from defemb_core.cli import Request
-from defemb_core.hub import BUNDLED
 from defemb_core.reconstruction import METHODS, Settings
 from defemb_core.runs import run_path
 from pages.shared import state
@@ -20,8 +19,6 @@ NEXT = {
 
 through_router()
 st.title("Reconstruction")
-plm = st.session_state.get("plm") or BUNDLED
-
 for folder in active_runs():
     with st.container(border=True):
         watch_run(folder)
@@ -32,6 +29,7 @@ if finished and (run_path(finished) / "evidence.json").is_file():  # it may have
     for column, (page, label) in zip(st.columns(4), NEXT.items(), strict=True):
         column.page_link(f"pages/{page}.py", label=label, icon=":material/arrow_forward:")
 
+plm = state.plm_named(state.chosen_plm())
 with st.form("settings", border=True):
     st.subheader("Rebuild a table")
     left, middle, right = st.columns(3, gap="large")
@@ -41,27 +39,36 @@ with st.form("settings", border=True):
         "minutes on two cores, better on held-out tokens.",
     )  # fmt: skip
     dictionary = left.text_input("Dictionary", "wordnet", help="'wordnet' or 'wordnet:FOLDER'.")
-    relations = left.toggle("Related words", True, help="Synonyms, hypernyms and derived words join the definition.")
+    relations = left.toggle(
+        "Related words", Settings.relations, help="Synonyms, hypernyms and derived words join the definition."
+    )
     alpha = middle.slider(
-        "Share rebuilt (alpha)", 0.0, 1.0, 1.0, 0.05,
+        "Share rebuilt (alpha)", 0.0, 1.0, Settings.alpha, 0.05,
         help="Of the rows that have a definition, from the least frequent up. 1 rebuilds all of them.",
     )  # fmt: skip
     blend = middle.slider(
-        "Blend", 0.0, 1.0, 1.0, 0.05, help="Share of the rebuilt row in the new one; 0 is the original."
+        "Blend", 0.0, 1.0, Settings.blend, 0.05, help="Share of the rebuilt row in the new one; 0 is the original."
     )
     match_norms = middle.toggle(
-        "Match norms", help="Scale each rebuilt row's distance to the mean row to its original's."
+        "Match norms", Settings.match_norms, help="Scale each rebuilt row's distance to the mean row to its original's."
     )
-    senses = right.number_input("Senses a token", 1, 50, 5, help="From the first; later senses weigh less.")
-    folds = right.number_input("Folds", 2, 20, 5, help="Cross-fitting: each row comes from a map that did not see it.")
-    seed = right.number_input("Seed", 0, 2**31 - 1, 0, help="The same seed gives the same table, to the bit.")
+    senses = right.number_input(
+        "Senses a token", 1, 50, Settings.max_senses, help="From the first; later senses weigh less."
+    )
+    folds = right.number_input(
+        "Folds", 2, 20, Settings.folds, help="Cross-fitting: each row comes from a map that did not see it."
+    )
+    seed = right.number_input(
+        "Seed", 0, 2**31 - 1, Settings.seed, help="The same seed gives the same table, to the bit."
+    )
     if st.form_submit_button("Rebuild", type="primary", icon=":material/play_arrow:", disabled=bool(active_runs())):
         settings = Settings(method, alpha, blend, match_norms, relations, int(senses), int(folds), int(seed))
         st.session_state.pop("finished_run", None)
-        start_reconstruction(Request(plm, dictionary, settings, *state.frequency_choice()))
+        start_reconstruction(Request(state.chosen_plm(), dictionary, settings, *state.frequency_choice(plm)))
         st.rerun()
 st.caption(
-    f"PLM: {as_text(plm)} (chosen at the left). Frequency by {state.frequency_in_words()} (chosen on the Model page). "
+    f"PLM: {as_text(plm.title)} (chosen at the left). "
+    f"Frequency by {state.frequency_in_words(plm)} (chosen on the Model page). "
     "The work runs in a process of its own: closing this page does not stop it."
 )
 

@@ -1,8 +1,10 @@
 import polars as pl
 import streamlit as st
 
+from defemb_core.processes import start_analysis
+from defemb_core.runs import analysis_status
 from pages.shared import state, tables
-from pages.shared.progress import analysis_status, start_analysis, watch_analysis
+from pages.shared.progress import watch_analysis
 from pages.shared.router import through_router
 from pages.shared.search import find_tokens
 from pages.shared.token_card import show_token

@@ -14,8 +14,8 @@ ORDER = [
     "errors", "version", "cache", "text", "weights", "hub", "plm", "vocabulary", "frequency",
     "dictionaries", "definitions", "prompts", "features", "definitionemb",
     "spectrum", "isotropy", "neighbours", "projection", "evaluation",
-    "reconstruction", "comparison", "palette", "figures",
-    "export_card", "export_checkpoint", "export", "runs", "cli", "__main__",
+    "reconstruction", "reconstruction_files", "comparison", "palette", "figures",
+    "export_card", "export_checkpoint", "export", "runs", "processes", "cli", "__main__",
 ]  # fmt: skip
 """Every module and package of the core; each may import those before it."""
 ANALYSES = {"spectrum", "isotropy", "neighbours", "projection"}

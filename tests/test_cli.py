@@ -15,7 +15,8 @@ from defemb_core import cli, comparison
 from defemb_core.cli import Request, main
 from defemb_core.frequency import Groups
 from defemb_core.projection import Projection
-from defemb_core.reconstruction import STAGE_SHARES, Settings, load_reconstruction
+from defemb_core.reconstruction import STAGE_SHARES, Settings
+from defemb_core.reconstruction_files import load_reconstruction
 from defemb_core.runs import read_status
 
 
@@ -264,12 +265,12 @@ def test_usage_errors_exit_with_two(capfd):
 
 
 def test_a_full_disk(capfd, tmp_path, words, monkeypatch):
-    from defemb_core import reconstruction
+    from defemb_core import reconstruction_files
 
     def full(path, write):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(reconstruction, "write_atomically", full)
+    monkeypatch.setattr(reconstruction_files, "write_atomically", full)
     assert main([*words, "--out", str(tmp_path / "run")]) == 2
     last = capfd.readouterr().err.splitlines()
     assert last[:-1] == list(STAGE_SHARES["instant"])
@@ -294,14 +295,14 @@ def test_the_keyboard_stops_it(capfd, tmp_path, words, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-from defemb_core import reconstruction
+from defemb_core import reconstruction_files
 from defemb_core.cli import main
-real = reconstruction.write_json
+real = reconstruction_files.write_json
 def write_json(path, value):
     if path.name == "config.json":
         os.kill(os.getpid(), signal.SIGKILL)  # all but the last file is there
     real(path, value)
-reconstruction.write_json = write_json
+reconstruction_files.write_json = write_json
 main(sys.argv[1:])
 """
 

@@ -21,7 +21,7 @@ from defemb_core.comparison import (
 from defemb_core.errors import RunError
 from defemb_core.neighbours import nearest_neighbours, neighbour_turnover
 from defemb_core.projection import Projection, UmapSettings
-from defemb_core.reconstruction import save_reconstruction
+from defemb_core.reconstruction_files import save_reconstruction
 
 
 @pytest.fixture

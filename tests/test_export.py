@@ -11,6 +11,7 @@ import pytest
 import tiny_plm
 from safetensors import safe_open
 
+from defemb_core.cache import file_sha256
 from defemb_core.errors import ExportError
 from defemb_core.export import FORMATS, card, card_path, export, word_labels
 from defemb_core.export_checkpoint import MANIFEST
@@ -18,7 +19,7 @@ from defemb_core.frequency import add_frequency
 from defemb_core.plm import PLM, read_plm
 from defemb_core.reconstruction import Reconstruction, Settings
 from defemb_core.vocabulary import read_vocabulary
-from defemb_core.weights import list_tensors, sha256
+from defemb_core.weights import list_tensors
 
 TABLE = "embeddings.word_embeddings.weight"
 OUTPUT = "cls.predictions.decoder.weight"
@@ -260,7 +261,7 @@ def test_the_manifest_names_every_file_and_tensor(bert, rebuilt, tmp_path):
     out = export(rebuilt, bert, "checkpoint", tmp_path / "out")
     manifest = json.loads((out / MANIFEST).read_text())
     files = {file.name for file in out.iterdir()} - {MANIFEST}
-    assert manifest["files"] == {name: sha256(out / name) for name in files}
+    assert manifest["files"] == {name: file_sha256(out / name) for name in files}
     assert manifest["tensors"]["changed"] == [TABLE]
     assert sorted([TABLE, *manifest["tensors"]["unchanged"]]) == sorted(list_tensors(out))
     assert manifest["plm"]["table_sha256"] == bert.digest
@@ -354,7 +355,7 @@ def test_labels_of_tokens_without_blanks_are_the_tokens():
 def test_every_file_has_its_card_beside_it(bert, rebuilt, to, tmp_path):
     out = export(rebuilt, bert, to, tmp_path / "file")
     described = json.loads(card_path(out).read_text())
-    assert described["sha256"] == sha256(out)
+    assert described["sha256"] == file_sha256(out)
     assert (described["format"], described["file"]) == (to, "file")
     assert described["evidence"]["held_out"] == HELD_OUT
     assert described["date"] == "2024-08-02T00:00:00Z"
@@ -404,15 +405,15 @@ def test_weights_that_changed_since_they_were_read_are_refused(rebuilt, tmp_path
 @pytest.mark.parametrize("to", FORMATS)
 def test_an_earlier_export_is_replaced_only_when_forced(bert, rebuilt, to, tmp_path):
     out = export(rebuilt, bert, to, tmp_path / "out")
-    listing = {file: file.is_file() and sha256(file) for file in tmp_path.rglob("*")}
+    listing = {file: file.is_file() and file_sha256(file) for file in tmp_path.rglob("*")}
     with pytest.raises(ExportError, match="out' exists; name another place, or force"):
         export(rebuilt, bert, to, out)
-    assert listing == {file: file.is_file() and sha256(file) for file in tmp_path.rglob("*")}
+    assert listing == {file: file.is_file() and file_sha256(file) for file in tmp_path.rglob("*")}
     other = replace(rebuilt, matrix=bert.matrix.copy())
     export(other, bert, to, out, force=True)
     assert listing.keys() == set(tmp_path.rglob("*"))
     data = out / "model.safetensors" if to == "checkpoint" else out
-    assert sha256(data) != listing[data]
+    assert file_sha256(data) != listing[data]
 
 
 @pytest.mark.parametrize("to", FORMATS)
@@ -477,7 +478,7 @@ def test_a_failure_at_the_last_moment_leaves_everything_as_it_was(
     out = tmp_path / "out"
     if forced:
         export(rebuilt, bert, to, out)
-    before = {file: file.is_file() and sha256(file) for file in tmp_path.rglob("*")}
+    before = {file: file.is_file() and file_sha256(file) for file in tmp_path.rglob("*")}
 
     def fail(*_):
         raise failure
@@ -490,12 +491,12 @@ def test_a_failure_at_the_last_moment_leaves_everything_as_it_was(
             with pytest.raises((ExportError, KeyboardInterrupt)) as caught:
                 export(rebuilt, bert, to, out, force=forced)
         assert isinstance(failure, KeyboardInterrupt) or "is full: the export takes about" in str(caught.value)
-        assert before == {file: file.is_file() and sha256(file) for file in tmp_path.rglob("*")}
+        assert before == {file: file.is_file() and file_sha256(file) for file in tmp_path.rglob("*")}
 
 
 def test_a_folder_comes_back_if_its_successor_cannot_take_its_place(bert, rebuilt, tmp_path, monkeypatch):
     out = export(rebuilt, bert, "checkpoint", tmp_path / "out")
-    before = {file: file.is_file() and sha256(file) for file in tmp_path.rglob("*")}
+    before = {file: file.is_file() and file_sha256(file) for file in tmp_path.rglob("*")}
     rename, calls = os.rename, []
 
     def second_fails(source, target):
@@ -507,7 +508,7 @@ def test_a_folder_comes_back_if_its_successor_cannot_take_its_place(bert, rebuil
     monkeypatch.setattr(os, "rename", second_fails)
     with pytest.raises(ExportError, match=r"cannot write .*Input/output error"):
         export(rebuilt, bert, "checkpoint", out, force=True)
-    assert before == {file: file.is_file() and sha256(file) for file in tmp_path.rglob("*")}
+    assert before == {file: file.is_file() and file_sha256(file) for file in tmp_path.rglob("*")}
 
 
 def test_a_disk_that_fills_up_while_a_shard_is_copied(rebuilt, tmp_path, monkeypatch):

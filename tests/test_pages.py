@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -261,7 +262,7 @@ def test_a_word_is_shown_with_its_definitions(visit):
 def test_the_maps_show_every_row(visit, comparison):
     app = visit("projection")
     rows = comparison.plm.rows
-    assert [f"{rows:,} of {rows:,} rows" in chart for chart in charts(app)] == [True, True]
+    assert [f"of all {rows:,} rows" in chart for chart in charts(app)] == [True, True]
 
 
 @pytest.mark.parametrize("method", ["umap", "pca"])
@@ -282,7 +283,7 @@ def test_without_an_analysis_pca_is_shown_and_one_is_started(copied, visit, monk
         at_work(folder)
 
     monkeypatch.setenv("DEFEMB_CACHE", str(tmp_path / "empty"))
-    monkeypatch.setattr("pages.shared.progress.start_run", start)
+    monkeypatch.setattr("defemb_core.processes.start_run", start)
     shutil.rmtree(copied / "analysis")
     app = clean(visit("projection"))
     assert started == [["analyse", str(copied)]]
@@ -290,9 +291,30 @@ def test_without_an_analysis_pca_is_shown_and_one_is_started(copied, visit, monk
     assert len(app.selectbox(key="colour").options) == 4  # not by new neighbours, which nobody has looked for
 
 
+def test_spectra_by_group_are_told_apart(visit, evidence):
+    app = clean(visit("spectrum", **{"by-group": True}))
+    spectra = json.loads(app.get("plotly_chart")[1].proto.spec)["data"]
+    names = [f"{table}, {group}" for table in ("original", "rebuilt") for group in ("frequent", "medium", "rare")]
+    assert [line["name"] for line in spectra] == names
+    assert len({(line["line"]["color"], line["line"]["dash"]) for line in spectra}) == 6
+    for name, card in zip(("i_w", "mean_cosine"), metrics(app), strict=False):
+        assert card == f"{evidence['isotropy']['rebuilt']['all'][name]:.3f}"
+
+
+def test_runs_of_one_table_and_other_groups_are_kept_apart(copied, visit):
+    vocabulary = pl.read_parquet(copied / "vocabulary.parquet")
+    turned = vocabulary["group"].cast(pl.String).replace({"rare": "frequent", "frequent": "rare"})
+    vocabulary.with_columns(group=turned.cast(vocabulary["group"].dtype)).write_parquet(copied / "vocabulary.parquet")
+    os.utime(copied / "config.json", (1, 1))  # as another run's would differ
+    before = {group: (vocabulary["group"] == group).sum() for group in ("frequent", "rare")}
+    assert before["frequent"] != before["rare"]
+    app = clean(visit("projection"))
+    assert f"frequent {before['rare']}" in charts(app)[0]
+
+
 def test_a_failed_analysis_is_said_and_not_started_again_by_itself(copied, visit, monkeypatch, tmp_path):
     monkeypatch.setenv("DEFEMB_CACHE", str(tmp_path / "empty"))
-    monkeypatch.setattr("pages.shared.progress.start_run", lambda *_: pytest.fail("started"))
+    monkeypatch.setattr("defemb_core.processes.start_run", lambda *_: pytest.fail("started"))
     set_status(copied / "analysis", state="failed", message="no memory")
     app = visit("projection")
     assert not app.exception
@@ -400,6 +422,11 @@ def test_a_plm_that_is_not_there_is_one_sentence(name, visit):
         assert name.isprintable() or name not in app.error[0].value
     else:
         clean(app)  # the bundled PLM
+
+
+@pytest.mark.parametrize("name", ["~nobody-here", "a\x00b", "x" * 5000])
+def test_a_name_that_is_no_path_either_is_one_sentence(visit, name):
+    assert "no" in one_sentence(visit("model", plm=name))
 
 
 def test_a_dictionary_without_files_is_one_sentence(visit, tmp_path):
@@ -591,7 +618,7 @@ def test_the_choice_of_frequency_reaches_a_run(visit, monkeypatch):
     app = clean(visit("reconstruction", frequency="wordfreq", cuts=(10, 25)))
     button(app, "Rebuild").click().run()
     [(arguments, _)] = started
-    named = dict(zip(arguments, arguments[1:], strict=False))
+    named = dict(pairwise(arguments))
     assert (named["--frequency"], named["--groups"]) == ("wordfreq", "0.1,0.15,0.75")
 
 

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tiny_plm import save_roberta, save_t5
 
-from defemb_core import reconstruction as module
+from defemb_core.cache import write_json
 from defemb_core.definitionemb import cross_fit
 from defemb_core.definitions import describe_matches, match_definitions
 from defemb_core.dictionaries import Dictionary
@@ -18,17 +19,14 @@ from defemb_core.errors import PLMError, RunError, SettingsError
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.plm import load_plm
 from defemb_core.reconstruction import (
-    FILES,
     METHODS,
     STAGE_SHARES,
     Settings,
     definition_texts,
-    load_reconstruction,
     peak_memory_mb,
     reconstruct,
-    save_reconstruction,
-    write_json,
 )
+from defemb_core.reconstruction_files import FILES, load_reconstruction, save_reconstruction
 
 INSTANT = Settings(method="instant")
 
@@ -416,10 +414,16 @@ def test_a_table_of_other_size(saved):
         load_reconstruction(saved)
 
 
+def test_a_folder_whose_name_reads_as_a_pattern(tmp_path, made):
+    folder = tmp_path / "run [1] *"
+    save_reconstruction(made, folder)
+    assert load_reconstruction(folder).vocabulary.equals(made.vocabulary)
+
+
 def test_config_is_written_last(tmp_path, made, monkeypatch):
     written = []
-    real = module.write_atomically
-    monkeypatch.setattr(module, "write_atomically", lambda path, write: (written.append(path.name), real(path, write)))
+    real = os.replace
+    monkeypatch.setattr(os, "replace", lambda source, target: (written.append(target.name), real(source, target)))
     save_reconstruction(made, tmp_path)
     assert sorted(written) == sorted(FILES)
     assert written[-1] == "config.json"
@@ -434,7 +438,8 @@ def test_json_holds_no_nan(tmp_path):
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from defemb_core.reconstruction import load_reconstruction, save_reconstruction
+from defemb_core.cache import write_json
+from defemb_core.reconstruction_files import load_reconstruction, save_reconstruction
 from defemb_core.errors import DefembError
 run = load_reconstruction(Path(sys.argv[1]))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -13,17 +13,17 @@ import pytest
 
 from defemb_core import runs
 from defemb_core.errors import RunError, SettingsError
+from defemb_core.processes import cancel_run, start_run
 from defemb_core.runs import (
+    ANALYSIS,
     Cancelled,
     Reporter,
     Status,
-    cancel_run,
     delete_run,
     list_runs,
     read_status,
     run_path,
     runs_folder,
-    start_run,
     working_in,
 )
 
@@ -106,7 +106,7 @@ def test_the_status_is_not_written_for_every_step(tmp_path, monkeypatch):
     with working_in(tmp_path / "run", SHARES) as report:
         report("first", 0, 1000)
         written = []
-        monkeypatch.setattr(runs, "_write_status", lambda folder, status: written.append(status))
+        monkeypatch.setattr(runs, "write_status", lambda folder, status: written.append(status))
         for done in range(100):
             report("first", done, 1000)
         assert len(written) <= 2
@@ -149,15 +149,15 @@ def test_a_full_disk_is_one_sentence(tmp_path):
 @pytest.mark.parametrize("at", [1, 2, 3])
 def test_a_disk_that_fills_up_at_any_status(tmp_path, monkeypatch, at):
     written = []
-    real = runs.write_atomically
+    real = runs.write_text
 
-    def full(path, write):
+    def full(path, text):
         written.append(path)
         if len(written) >= at:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(path, write)
+        real(path, text)
 
-    monkeypatch.setattr(runs, "write_atomically", full)
+    monkeypatch.setattr(runs, "write_text", full)
     with pytest.raises(RunError, match="No space left on device"), working_in(tmp_path / "run", SHARES) as report:
         report("first", 0, 1)
     monkeypatch.undo()
@@ -418,6 +418,24 @@ def test_names_that_could_leave_the_folder(tmp_path, name):
         run_path(name, tmp_path)
 
 
+def test_a_run_whose_maps_are_being_found_is_not_deleted(tmp_path):
+    folder = write(tmp_path / "run", state="complete")
+    write(folder / ANALYSIS, state="running", **own())
+    with pytest.raises(RunError, match="wait for its maps"):
+        delete_run(folder)
+    write(folder / ANALYSIS, state="complete")
+    delete_run(folder)
+    assert not folder.exists()
+
+
+def test_complete_work_is_done_again_when_asked_for(tmp_path):
+    folder = write(tmp_path / "run", state="complete")
+    with working_in(folder, SHARES, again=True) as report:
+        assert state(folder) == "running"
+        report("first", 0, 1)
+    assert state(folder) == "complete"
+
+
 def test_the_runs_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("DEFEMB_RUNS", str(tmp_path))
     assert run_path("x") == tmp_path / "x"
@@ -434,7 +452,7 @@ def test_the_list_is_newest_first_and_skips_what_is_no_run(tmp_path):
     write(tmp_path / ".hidden", state="complete")
     (write(tmp_path / "damaged") / "status.json").write_text("{")
     write(tmp_path / "alien", unknown=1)
-    assert [path.name for path in list_runs(tmp_path)] == ["new", "a", "b", "old"]
+    assert [path.name for path, _ in list_runs(tmp_path)] == ["new", "a", "b", "old"]
     assert list_runs(tmp_path / "nothing") == []
 
 

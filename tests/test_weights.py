@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_plm import save_bert, save_bin_bert, save_sharded_bert, save_sharded_bin_bert
 
+from defemb_core.cache import file_sha256
 from defemb_core.errors import PLMError
-from defemb_core.weights import list_tensors, read_tensor, sha256, verify_hub_blob, weight_files
+from defemb_core.weights import list_tensors, read_tensor, verify_hub_blob, weight_files
 
 TABLE = "embeddings.word_embeddings.weight"
 VALUES = {"table": torch.arange(12, dtype=torch.float32).reshape(4, 3) / 8, "bias": torch.ones(3)}
@@ -152,7 +153,7 @@ def test_an_index_cannot_leave_its_folder(tmp_path):
 
 def test_sha256_of_an_empty_file(tmp_path):
     (tmp_path / "empty").touch()
-    assert sha256(tmp_path / "empty") == EMPTY_SHA256
+    assert file_sha256(tmp_path / "empty") == EMPTY_SHA256
 
 
 def test_hub_blobs_are_what_their_name_says(tmp_path):

@@ -1,11 +1,10 @@
-"""Plotly figures of results, for the app, the report and notebooks alike: readable on white and on dark pages."""
+"""Plotly figures of results, for the app and for notebooks: readable on white and on dark pages."""
 
-from defemb_core.figures.charts import MEASURES, coverage_figure, isotropy_figure, norm_figure, spectrum_figure
+from defemb_core.figures.charts import coverage_figure, isotropy_figure, norm_figure, spectrum_figure
 from defemb_core.figures.layout import describe, escape_hover
 from defemb_core.figures.maps import TraceRows, map_figure, rows_in_box, rows_in_polygon, selected_rows, trace_rows
 
 __all__ = [
-    "MEASURES",
     "TraceRows",
     "coverage_figure",
     "describe",

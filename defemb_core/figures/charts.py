@@ -7,21 +7,13 @@ import plotly.graph_objects as go
 import polars as pl
 
 from defemb_core.errors import SettingsError
-from defemb_core.figures.layout import escape_hover, lay_out, number, plain_text, span
-from defemb_core.isotropy import GROUPS, Isotropy
+from defemb_core.figures.layout import escape_hover, lay_out, number, span
+from defemb_core.isotropy import GROUPS, MEASURES, Isotropy
 from defemb_core.palette import GRID, GROUP_COLOURS, KIND_COLOURS, NEUTRAL, TABLE_COLOURS
 from defemb_core.spectrum import Spectrum
+from defemb_core.text import plain
 
-# Name, and axis title with unit or range, of the measures that an isotropy figure can show.
-MEASURES: dict[str, tuple[str, str]] = {
-    "i_w": ("I(W)", "I(W), 0 to 1, 1 is isotropic"),
-    "i_w_positive": ("I(W), positive signs", "I(W), one sign each, 0 to 1, 1 is isotropic"),
-    "mean_cosine": ("Mean cosine", "mean cosine of all pairs, −1 to 1, 0 is isotropic"),
-    "effective_rank": ("Effective rank", "effective rank (directions)"),
-    "participation_ratio": ("Participation ratio", "participation ratio (directions)"),
-    "iso_score": ("IsoScore", "IsoScore, 0 to 1, 1 is isotropic"),
-}
-_DASHES = {"": "solid", "all": "solid", "frequent": "dash", "medium": "dashdot", "rare": "dot"}
+_DASHES = {"": "solid", "frequent": "dash", "medium": "dashdot", "rare": "dot"}
 
 
 def spectrum_figure(spectra: Mapping[str, Spectrum], normalised: bool, title: str) -> go.Figure:
@@ -43,14 +35,12 @@ def spectrum_figure(spectra: Mapping[str, Spectrum], normalised: bool, title: st
         kept = values[values > 0]
         left_out += values.size - kept.size
         figure.add_trace(_spectrum_trace(name, kept))
-        told.append(
-            f"{plain_text(name)} {span(kept)} over {kept.size:,}, effective rank {spectrum.effective_rank:,.1f}"
-        )
+        told.append(f"{plain(name)} {span(kept)} over {kept.size:,}, effective rank {spectrum.effective_rank:,.1f}")
     centred = sorted({spectrum.centred for spectrum in spectra.values()})
     note = "; ".join({True: "mean row subtracted", False: "mean row not subtracted"}[kind] for kind in centred)
     note += f"; {left_out:,} values of 0 not shown" if left_out else ""
     y_title = "singular value / largest (no unit)" if normalised else "singular value (units of the table)"
-    description = f"Line chart {plain_text(title)!r}, singular values, largest to smallest: {'; '.join(told)}; {note}."
+    description = f"Line chart {plain(title)!r}, singular values, largest to smallest: {'; '.join(told)}; {note}."
     lay_out(figure, title, note, "index of the singular value, largest first", y_title, description)
     figure.update_layout(hovermode="x unified")
     narrow = _decades(figure) < 3
@@ -67,14 +57,14 @@ def isotropy_figure(
     Args:
         isotropies: by table ("original", "rebuilt"), then by group, as `isotropy.isotropy_by_group` returns them or
             as dicts of their attributes. A group that a table lacks has no bar.
-        measure: an attribute of `Isotropy`, one of `MEASURES`.
+        measure: an attribute of `Isotropy`, one of `isotropy.MEASURES`.
 
     Raises:
         SettingsError: for an unknown measure or nothing to draw.
     """
     if measure not in MEASURES:
         raise SettingsError(f"unknown measure {measure!r}; use one of {', '.join(MEASURES)}")
-    name, y_title = MEASURES[measure]
+    measured = MEASURES[measure]
     groups = [g for g in ("all", *GROUPS) if any(g in by_group for by_group in isotropies.values())]
     if not groups:
         raise SettingsError("no isotropy to draw; pass at least one table with one group")
@@ -82,8 +72,8 @@ def isotropy_figure(
     for table, by_group in isotropies.items():
         values = {group: _attribute(by_group[group], measure) for group in groups if group in by_group}
         figure.add_trace(_value_bars(table, values))
-        told.append(f"{plain_text(table)}: " + ", ".join(f"{group} {number(value)}" for group, value in values.items()))
-    title = f"{name} by frequency group"
+        told.append(f"{plain(table)}: " + ", ".join(f"{group} {number(value)}" for group, value in values.items()))
+    title, y_title = f"{measured.name} by frequency group", f"{measured.name}, {measured.scale}"
     lay_out(figure, title, "", "frequency group", y_title, f"Bar chart {title!r}. {'; '.join(told)}.")
     figure.update_layout(barmode="group", bargap=0.25, bargroupgap=0.08)
     figure.update_xaxes(categoryorder="array", categoryarray=groups, showgrid=False)
@@ -109,9 +99,9 @@ def coverage_figure(coverage: pl.DataFrame, title: str = "Rows with a definition
     figure = go.Figure([_share_track(names, texts), _share_bars(names, shares, texts)])
     covered, rows = coverage["covered"].sum(), coverage["rows"].sum()
     note = f"{covered:,} of {rows:,} rows covered"
-    told = "; ".join(f"{plain_text(name)} {text.replace(' · ', ', ')}" for name, text in zip(names, texts, strict=True))
+    told = "; ".join(f"{plain(name)} {text.replace(' · ', ', ')}" for name, text in zip(names, texts, strict=True))
     y_title = "frequency group" if by == "group" else by
-    lay_out(figure, title, note, "share of rows", y_title, f"Bar chart {plain_text(title)!r}. {note}: {told}.")
+    lay_out(figure, title, note, "share of rows", y_title, f"Bar chart {plain(title)!r}. {note}: {told}.")
     figure.update_layout(barmode="overlay", height=150 + 38 * len(names), showlegend=False, margin_r=170)
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
     return figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
@@ -139,9 +129,9 @@ def norm_figure(norms: Mapping[str, np.ndarray], title: str = "Norms of the rows
     for name, norm in values.items():
         figure.add_trace(_step_trace(name, np.histogram(norm, edges)[0], edges))
         middle = f", median {number(float(np.median(norm)))}" if norm.size else ""
-        told.append(f"{plain_text(name)}: {norm.size:,} rows, {span(norm)}{middle}")
+        told.append(f"{plain(name)}: {norm.size:,} rows, {span(norm)}{middle}")
     note = f"{bins} bins of {number(float(edges[1] - edges[0]))} each; no row left out"
-    description = f"Histogram {plain_text(title)!r} of row norms. {'; '.join(told)}."
+    description = f"Histogram {plain(title)!r} of row norms. {'; '.join(told)}."
     lay_out(figure, title, note, "Euclidean norm of a row (units of the table)", "rows (count)", description)
     return figure.update_yaxes(rangemode="tozero")
 

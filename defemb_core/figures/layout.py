@@ -7,33 +7,25 @@ import numpy as np
 import plotly.graph_objects as go
 
 from defemb_core.errors import SettingsError
-from defemb_core.palette import (
-    GRID,
-    TEXT,
-)
+from defemb_core.palette import GRID, TEXT
+from defemb_core.text import LONGEST, plain
 
-_LONGEST_LABEL = 40
 _TITLE_LINE, _SUBTITLE_LINE = 60, 88
 # What Plotly reads as markup: tags, entities, formulas between dollar signs (where MathJax is loaded), templates, %{x}.
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;", "%": "&#37;"})
 
 
-def escape_hover(text: str, longest: int = _LONGEST_LABEL) -> str:
+def escape_hover(text: str, longest: int = LONGEST) -> str:
     """Write any text so that Plotly shows it as it is, and a reader sees all of it.
 
-    Plotly reads tags (<b>, <a>, <extra>), entities (&amp;), $formulas$ and templates (%{x}) in texts. Characters that
-    show nothing or reorder what is around them (controls, direction marks, joiners, blanks other than the space,
-    unpaired surrogates) are written as their code point, "[U+202E]"; so is a text of spaces alone.
+    Plotly reads tags (<b>, <a>, <extra>), entities (&amp;), $formulas$ and templates (%{x}) in texts; what shows
+    nothing or reorders its surroundings is written as code points (`text.plain`).
 
     Args:
         text: any string.
-        longest: characters of `text` that are shown; a longer one ends in an ellipsis.
+        longest: characters that are shown; a longer text ends in an ellipsis.
     """
-    cut = text if len(text) <= longest else text[: longest - 1] + "…"
-    if not cut.isprintable() or cut.isspace():
-        blank = cut.isspace()
-        cut = "".join(c if c.isprintable() and not blank else f"[U+{ord(c):04X}]" for c in cut)
-    return cut.translate(_ENTITIES)
+    return plain(text, longest).translate(_ENTITIES)
 
 
 def describe(figure: go.Figure) -> str:
@@ -75,11 +67,6 @@ def lay_out(figure: go.Figure, title: str, note: str, x_title: str, y_title: str
 def wrapped(text: str, width: int) -> str:
     """Plain text as Plotly markup, in lines that fit half a page."""
     return "<br>".join(escape_hover(line, width) for line in textwrap.wrap(text, width)[:3])
-
-
-def plain_text(text: str) -> str:
-    """Text for a description: no invisible characters, but no markup either."""
-    return "".join(c if c.isprintable() else f"[U+{ord(c):04X}]" for c in text)
 
 
 def number(value: float) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from defemb_core.errors import SettingsError
-from defemb_core.figures.layout import escape_hover, lay_out, number, plain_text, span, wrapped
+from defemb_core.figures.layout import escape_hover, lay_out, number, span, wrapped
 from defemb_core.palette import (
     NEUTRAL,
     NO_VALUE,
@@ -16,6 +16,7 @@ from defemb_core.palette import (
     SEQUENTIAL,
     ColourBy,
 )
+from defemb_core.text import plain
 
 # Rows of each trace of a map, in the order of its traces: what turns the points of a selection back into rows.
 TraceRows = tuple[np.ndarray, ...]
@@ -29,10 +30,7 @@ def map_figure(
     colour: ColourBy,
     title: str,
     selected: np.ndarray | None = None,
-    x_title: str = "first axis (no unit)",
-    y_title: str = "second axis (no unit)",
-    shown_of: tuple[int, int] | None = None,
-    *,
+    axes: tuple[str, str] = ("first axis (no unit)", "second axis (no unit)"),
     labels: Sequence[str] | None = None,
 ) -> go.Figure:
     """Scatter plot of a map, one trace a category, the largest category at the back.
@@ -45,16 +43,13 @@ def map_figure(
         colour: what the V points are coloured by.
         title: plain text.
         selected: rows of `coordinates` to mark with a ring; up to 30 of them carry their label.
-        x_title: axis name with unit.
-        y_title: axis name with unit.
-        shown_of: rows drawn and rows that the table has, where they differ: the first is V.
+        axes: names of x and y with their units.
         labels: what a reader sees of each row on hover, plain text; without them only the category is shown.
 
     Raises:
         SettingsError: for coordinates, values, labels or rows that do not fit each other.
     """
-    points = _checked_map(coordinates, colour, labels, shown_of)
-    shown = shown_of or (len(points), len(points))
+    points = _checked_map(coordinates, colour, labels)
     texts = None if labels is None else np.array([escape_hover(label) for label in labels], dtype=object)
     figure = go.Figure([_map_trace(points[rows], name, colour, rows, texts) for name, rows in _drawn(colour)])
     marked = _checked_selection(selected, len(points))
@@ -62,10 +57,10 @@ def map_figure(
         figure.add_trace(_ring_trace(points[marked]))
     if texts is not None and marked.size <= _MOST_LABELLED:
         figure.update_layout(annotations=[_tag(points[row], texts[row]) for row in marked])
-    note = f"{shown[0]:,} of {shown[1]:,} rows shown" + (f", {marked.size:,} marked" if marked.size else "")
+    note = f"all {len(points):,} rows" + (f", {marked.size:,} marked" if marked.size else "")
     if colour.continuous:
         note += f"; colours from the {PERCENTILES[0]}st to the {PERCENTILES[1]}th percentile"
-    lay_out(figure, title, note, x_title, y_title, _map_description(title, points, colour, shown, marked.size))
+    lay_out(figure, title, note, *axes, _map_description(title, points, colour, marked.size))
     figure.update_layout(height=600, dragmode="lasso", hovermode="closest", uirevision="map")
     figure.update_xaxes(zeroline=False)
     figure.update_yaxes(zeroline=False, scaleanchor="x", scaleratio=1)
@@ -142,9 +137,7 @@ def rows_in_box(
     return np.flatnonzero(inside.all(axis=1)).astype(np.int32)
 
 
-def _checked_map(
-    coordinates: np.ndarray, colour: ColourBy, labels: Sequence[str] | None, shown_of: tuple[int, int] | None
-) -> np.ndarray:
+def _checked_map(coordinates: np.ndarray, colour: ColourBy, labels: Sequence[str] | None) -> np.ndarray:
     """Coordinates as float32 that fit all the rest."""
     points = np.asarray(coordinates, dtype=np.float32)
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
@@ -152,8 +145,6 @@ def _checked_map(
     for name, count in {"values": len(colour.values), "labels": len(points) if labels is None else len(labels)}.items():
         if count != len(points):
             raise SettingsError(f"{count:,} {name} for {len(points):,} points; give one for each point")
-    if shown_of and (shown_of[0] != len(points) or shown_of[1] < shown_of[0]):
-        raise SettingsError(f"shown_of is {shown_of}, but {len(points):,} points are drawn; count them first")
     return points
 
 
@@ -259,11 +250,11 @@ def _tag(point: np.ndarray, text: str) -> dict[str, Any]:
     }
 
 
-def _map_description(title: str, points: np.ndarray, colour: ColourBy, shown: tuple[int, int], selected: int) -> str:
+def _map_description(title: str, points: np.ndarray, colour: ColourBy, selected: int) -> str:
     """Counts and ranges of a map in words."""
-    parts = [f"{plain_text(name)} {rows.size:,}" for name, rows in colour.members().items()]
-    text = f"Scatter plot {plain_text(title)!r} of {shown[0]:,} of {shown[1]:,} rows, coloured by "
-    text += f"{plain_text(colour.name)} ({plain_text(colour.explanation)}): {', '.join(parts) or 'no rows'}"
+    parts = [f"{plain(name)} {rows.size:,}" for name, rows in colour.members().items()]
+    text = f"Scatter plot {plain(title)!r} of all {len(points):,} rows, coloured by "
+    text += f"{plain(colour.name)} ({plain(colour.explanation)}): {', '.join(parts) or 'no rows'}"
     if colour.limits:
         text += f", colour scale {number(colour.limits[0])} to {number(colour.limits[1])}"
     x, y = (span(points[:, axis]) for axis in (0, 1))

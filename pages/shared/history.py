@@ -3,7 +3,8 @@
 import streamlit as st
 
 from defemb_core.errors import RunError
-from defemb_core.runs import COMMAND, delete_run, list_runs, read_status, start_run
+from defemb_core.processes import start_run
+from defemb_core.runs import COMMAND, delete_run, list_runs
 from pages.shared.evidence import show_evidence
 from pages.shared.text import as_text
 
@@ -12,8 +13,7 @@ RESUMABLE = {"interrupted", "cancelled", "failed"}
 
 def show_history() -> None:
     """Show every run that is not at work, newest first."""
-    runs = [(folder, read_status(folder)) for folder in list_runs()]
-    ended = [(folder, status) for folder, status in runs if not status.is_active]
+    ended = [(folder, status) for folder, status in list_runs() if not status.is_active]
     if not ended:
         st.info("No finished run yet. The settings above are good defaults: press Rebuild.", icon=":material/info:")
     for folder, status in ended:

@@ -7,7 +7,8 @@ from pathlib import Path
 import streamlit as st
 
 from defemb_core.cli import Request
-from defemb_core.runs import ANALYSIS, Status, cancel_run, list_runs, read_status, run_path, start_run
+from defemb_core.processes import cancel_run, start_run
+from defemb_core.runs import Status, analysis_status, list_runs, read_status, run_path
 from pages.shared.text import as_duration, as_text
 
 
@@ -24,7 +25,7 @@ def _free_run_name(plm: str, method: str) -> str:
 
 def active_runs() -> list[Path]:
     """Return the runs whose process is at work."""
-    return [folder for folder in list_runs() if read_status(folder).is_active]
+    return [folder for folder, status in list_runs() if status.is_active]
 
 
 @st.fragment(run_every=1.0)
@@ -46,23 +47,11 @@ def watch_run(folder: Path) -> None:
 @st.fragment(run_every=1.0)
 def watch_analysis(folder: Path) -> None:
     """Show the search for neighbours and UMAP maps of the run in `folder` until it ends."""
-    job = folder / ANALYSIS
-    status = read_status(job) if (job / "status.json").exists() else None
+    status = analysis_status(folder)
     if status is None or not status.is_active:
         st.rerun()
     else:
         show_progress(status, "UMAP and neighbours")
-
-
-def analysis_status(folder: Path) -> Status | None:
-    """Return the status of the run's analysis, None if it was never started."""
-    job = folder / ANALYSIS
-    return read_status(job) if (job / "status.json").exists() else None
-
-
-def start_analysis(folder: Path) -> None:
-    """Start the search for neighbours and maps in the background."""
-    start_run(["analyse", str(folder)], folder / ANALYSIS)
 
 
 def show_progress(status: Status, title: str) -> None:

@@ -8,37 +8,30 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
+from defemb_core.comparison import Comparison
 from defemb_core.projection import Projection
-from defemb_core.text import plain
 from pages.shared import charts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Selection:
-    """Rows selected, and on which map ("" for none)."""
+    """Rows selected on a map.
+
+    Attributes:
+        rows: int32, ascending.
+        chart: the chart that shows the selection by itself; all others ring its rows.
+        of: the comparison that the rows belong to.
+    """
 
     rows: np.ndarray
-    source: str = ""
+    chart: str = ""
+    of: str = ""
 
 
-def chosen_rows(maps: Sequence[Projection], by: str) -> Selection:
-    """Return what is selected on the map that was used last.
-
-    A lasso or box is read as its outline, so that thousands of points need not be listed; a click as its point.
-    """
-    source = st.session_state.get("map-used", "")
-    event = st.session_state.get(f"chart-{source}") if source else None
-    if not event or not event["selection"]:
-        return Selection(np.empty(0, np.int32))
-    figures = charts.figures()
-    chosen, coordinates = event["selection"], maps[source == "rebuilt"].coordinates
-    found = [figures.rows_in_polygon(coordinates, area["x"], area["y"]) for area in chosen.get("lasso", [])]
-    found += [figures.rows_in_box(coordinates, area["x"], area["y"]) for area in chosen.get("box", [])]
-    if not found and chosen.get("points"):
-        traces = st.session_state.get(f"traces-{source}-{by}", [])
-        found = [figures.selected_rows(traces, chosen["points"])]
-    rows = np.unique(np.concatenate(found)) if found else np.empty(0, np.int32)
-    return Selection(rows.astype(np.int32), source if rows.size else "")
+def chosen_rows(of: str) -> Selection:
+    """Return what was selected last on a map of the comparison `of`."""
+    selection: Selection | None = st.session_state.get("selection")
+    return selection if selection and selection.of == of else Selection(np.empty(0, np.int32))
 
 
 def shared_limits(maps: Sequence[Projection]) -> np.ndarray:
@@ -50,28 +43,24 @@ def shared_limits(maps: Sequence[Projection]) -> np.ndarray:
 
 
 def show_map(
-    name: str,
-    projection: Projection,
-    limits: np.ndarray,
-    changes: pl.DataFrame,
-    by: str,
-    marked: np.ndarray,
+    name: str, projection: Projection, limits: np.ndarray, comparison: Comparison, changes: pl.DataFrame, by: str
 ) -> None:
-    """Show one map within the limits that both share, the rows in `marked` ringed."""
+    """Show one map within the limits that both share; what is selected on another chart is ringed."""
     figures = charts.figures()
-    colour = colour_by(changes, by)
-    st.session_state[f"traces-{name}-{by}"] = figures.trace_rows(colour, marked)
+    colour, selection = colour_by(changes, by), chosen_rows(comparison.key)
+    chart = f"chart-{name}-{projection.method}-{by}"  # its own for every figure: points of one are not the other's
+    marked = selection.rows if selection.chart != chart else np.empty(0, np.int32)
     unit = "UMAP {} (no unit)" if projection.method == "umap" else "principal direction {}"
     figure = figures.map_figure(
-        projection.coordinates, colour, name, marked if marked.size else None, unit.format(1), unit.format(2),
-        labels=labels_of(changes),
-    )  # fmt: skip
+        projection.coordinates, colour, name, marked, (unit.format(1), unit.format(2)), changes["text"].to_list()
+    )
     figure.update_xaxes(range=[float(x) for x in limits[:, 0]])
     figure.update_yaxes(range=[float(y) for y in limits[:, 1]])
+    traces = figures.trace_rows(colour, marked)
     charts.show(
         figure,
-        f"chart-{name}",
-        on_select=lambda: _use(name),
+        chart,
+        on_select=lambda: _select(chart, comparison.key, projection.coordinates, traces),
         selection_mode=("points", "box", "lasso"),
         height=620,
     )
@@ -91,21 +80,16 @@ def colour_by(changes: pl.DataFrame, by: str) -> Any:
     return palette.colour_by_values(by, changes[by].to_numpy(), titles[by])
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _labels(_texts: pl.Series, key: int) -> list[str]:
-    del key
-    return [plain(text) for text in _texts]
+def _select(chart: str, of: str, coordinates: np.ndarray, traces: Sequence[np.ndarray]) -> None:
+    """Remember the rows that the chart's event names.
 
-
-def labels_of(changes: pl.DataFrame) -> list[str]:
-    """Return every row's text for hovering, as visible characters."""
-    return _labels(changes["text"], int(changes["text"].hash().sum()))
-
-
-def _use(name: str) -> None:
-    """Remember which map was used last."""
-    event = st.session_state.get(f"chart-{name}")
-    if event and any(event["selection"].get(kind) for kind in ("points", "box", "lasso")):
-        st.session_state["map-used"] = name
-    elif st.session_state.get("map-used") == name:
-        st.session_state["map-used"] = ""
+    A lasso or box is read as its outline, so that thousands of points need not be listed; a click as its point.
+    """
+    figures, chosen = charts.figures(), st.session_state[chart]["selection"]
+    found = [figures.rows_in_polygon(coordinates, area["x"], area["y"]) for area in chosen.get("lasso", [])]
+    found += [figures.rows_in_box(coordinates, area["x"], area["y"]) for area in chosen.get("box", [])]
+    if not found and chosen.get("points"):
+        found = [figures.selected_rows(tuple(traces), chosen["points"])]
+    rows = np.unique(np.concatenate(found)).astype(np.int32) if found else np.empty(0, np.int32)
+    if rows.size or chosen_rows(of).chart == chart:  # an empty event clears only the chart's own selection
+        st.session_state["selection"] = Selection(rows, chart, of)

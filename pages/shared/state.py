@@ -13,36 +13,62 @@ import streamlit as st
 
 from defemb_core.comparison import Analysis, Comparison, open_comparison, read_analysis, token_changes
 from defemb_core.dictionaries import Dictionary, load_dictionary
-from defemb_core.frequency import Groups, Source, plm_vocabulary
-from defemb_core.isotropy import Isotropy, isotropy_by_group
+from defemb_core.frequency import Groups, Source, default_source, plm_vocabulary
+from defemb_core.hub import BUNDLED
 from defemb_core.neighbours import normalise_rows
 from defemb_core.plm import PLM, load_plm
 from defemb_core.projection import Projection, project_pca
-from defemb_core.runs import list_runs, read_status, runs_folder
+from defemb_core.runs import list_runs, runs_folder
 from defemb_core.spectrum import Spectrum, singular_values
+from defemb_core.vocabulary import tokenizer_kind
+
+
+def plm_named(name: str, revision: str | None = None) -> PLM:
+    """Return the PLM; one object serves every session, until the files of a local folder change."""
+    return _plm(name, revision, _stamp(name))
 
 
 @st.cache_resource(show_spinner="Reading the model's table", max_entries=3)
-def plm_named(name: str) -> PLM:
-    """Return the PLM; one object serves every session."""
-    return load_plm(name)
+def _plm(name: str, revision: str | None, stamp: float) -> PLM:
+    del stamp
+    return load_plm(name, revision)
+
+
+def _stamp(name: str) -> float:
+    """Return when a local folder's files last changed, 0 for what is none."""
+    try:
+        return max(file.stat().st_mtime for file in Path(name).expanduser().iterdir())
+    except (OSError, RuntimeError, ValueError):
+        return 0.0
+
+
+def vocabulary_of(name: str, source: Source | None = None, groups: Groups | None = None) -> pl.DataFrame:
+    """Return the PLM's vocabulary frame."""
+    plm = plm_named(name)
+    return _vocabulary(plm, str(plm.folder), _stamp(name), source, groups)
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
-def vocabulary_of(name: str, source: Source | None = None, groups: Groups | None = None) -> pl.DataFrame:
-    """Return the PLM's vocabulary frame."""
-    return plm_vocabulary(plm_named(name), source, groups)
+def _vocabulary(_plm: PLM, folder: str, stamp: float, source: Source | None, groups: Groups | None) -> pl.DataFrame:
+    del folder, stamp
+    return plm_vocabulary(_plm, source, groups)
 
 
-def frequency_choice() -> tuple[Source, Groups]:
-    """Return the frequency source and groups that were chosen on the Model page."""
+def chosen_plm() -> str:
+    """Return the name of the PLM that the sidebar names."""
+    return st.session_state.get("plm") or BUNDLED
+
+
+def frequency_choice(plm: PLM) -> tuple[Source, Groups]:
+    """Return the frequency source and groups chosen on the Model page; until then the source that suits the PLM."""
     low, high = st.session_state.get("cuts", (30, 80))
-    return st.session_state.get("frequency") or "vocabulary", Groups(low / 100, (high - low) / 100, (100 - high) / 100)
+    groups = Groups(low / 100, (high - low) / 100, (100 - high) / 100)
+    return st.session_state.get("frequency") or default_source(tokenizer_kind(plm.tokenizer)), groups
 
 
-def frequency_in_words() -> str:
-    """Return that choice in words: "row order, 30 / 50 / 20 % frequent, medium, rare"."""
-    source, groups = frequency_choice()
+def frequency_in_words(plm: PLM) -> str:
+    """Return that choice in words: "row order, 30% / 50% / 20% frequent, medium and rare"."""
+    source, groups = frequency_choice(plm)
     shares = " / ".join(f"{share:.0%}" for share in (groups.frequent, groups.medium, groups.rare))
     return f"{'row order' if source == 'vocabulary' else 'wordfreq (English)'}, {shares} frequent, medium and rare"
 
@@ -55,13 +81,16 @@ def dictionary_named(spec: str) -> Dictionary:
 
 def complete_runs(plm: str | None = None) -> list[Path]:
     """Return the runs that can be compared, newest first; only those made from `plm`, if one is named."""
-    complete = [folder for folder in list_runs() if read_status(folder).state == "complete"]
+    complete = [folder for folder, status in list_runs() if status.state == "complete"]
     return [folder for folder in complete if plm is None or _is_same_plm(plm, _made_from(folder))]
 
 
 def _is_same_plm(name: str, made_from: str | None) -> bool:
     """Return whether `name` is what a run was made from; runs keep a local folder's whole path, users may type less."""
-    return name == made_from or (made_from is not None and Path(name).expanduser().resolve() == Path(made_from))
+    try:
+        return name == made_from or (made_from is not None and Path(name).expanduser().resolve() == Path(made_from))
+    except (OSError, RuntimeError, ValueError):  # "~nobody", a name too long or with a NUL: no path at all
+        return False
 
 
 def _made_from(folder: Path) -> str | None:
@@ -92,7 +121,7 @@ def comparison_or_stop() -> Comparison:
 @st.cache_resource(show_spinner="Opening the run", max_entries=4)
 def _comparison(folder: str, stamp: int) -> Comparison:
     del stamp  # only part of the key: a run rebuilt under the same name is another run
-    return open_comparison(Path(folder))
+    return open_comparison(Path(folder), plm_named)
 
 
 def analysis_of(comparison: Comparison) -> Analysis | None:
@@ -116,13 +145,12 @@ def _analyses() -> dict[str, Analysis]:
 
 def changes_of(comparison: Comparison) -> pl.DataFrame:
     """Return what changed for each token; with turnover once neighbours are known."""
-    analysis = analysis_of(comparison)
-    return _changes(comparison, comparison.rebuilt_digest, analysis is not None)
+    return _changes(comparison, comparison.key, analysis_of(comparison) is not None)
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _changes(_comparison: Comparison, digest: str, with_neighbours: bool) -> pl.DataFrame:
-    del digest
+def _changes(_comparison: Comparison, key: str, with_neighbours: bool) -> pl.DataFrame:
+    del key
     analysis = analysis_of(_comparison) if with_neighbours else None
     return token_changes(_comparison, analysis.neighbours if analysis else None)
 
@@ -145,15 +173,15 @@ def unit_rows(_matrix: np.ndarray, digest: str) -> np.ndarray:
     return normalise_rows(_matrix)
 
 
-@st.cache_resource(max_entries=6, show_spinner="Measuring isotropy")
-def isotropy_of(_matrix: np.ndarray, digest: str, _groups: np.ndarray) -> dict[str, Isotropy]:
-    """Return isotropy by frequency group."""
-    del digest
-    return isotropy_by_group(_matrix, _groups)
+def spectrum_of(comparison: Comparison, table: str, group: str, centred: bool) -> Spectrum:
+    """Return the singular values of the "original" or "rebuilt" table, of one frequency group's rows or of "all"."""
+    return _spectrum(comparison, comparison.key, table, group, centred)
 
 
 @st.cache_resource(max_entries=24, show_spinner="Computing spectra")
-def spectrum_of(_matrix: np.ndarray, digest: str, group: str, _rows: np.ndarray | None, centred: bool) -> Spectrum:
-    """Return the singular values of a table, or of one frequency group's rows."""
-    del digest, group
-    return singular_values(_matrix if _rows is None else _matrix[_rows], centred)
+def _spectrum(_comparison: Comparison, key: str, table: str, group: str, centred: bool) -> Spectrum:
+    del key
+    matrix: np.ndarray = getattr(_comparison, table)
+    if group != "all":
+        matrix = matrix[(_comparison.vocabulary["group"] == group).to_numpy()]
+    return singular_values(matrix, centred)

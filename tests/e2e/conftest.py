@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from defemb_core.runs import cancel_run, list_runs, read_status
+from defemb_core.processes import cancel_run
+from defemb_core.runs import ANALYSIS, analysis_status, list_runs
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -58,10 +59,12 @@ class Server:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
-        for folder in list_runs(self.runs):  # work outlives its server, but not the tests
-            for job in (folder, folder / "analysis"):
-                if (job / "status.json").exists() and read_status(job).is_active:
-                    cancel_run(job)
+        for folder, status in list_runs(self.runs):  # work outlives its server, but not the tests
+            analysis = analysis_status(folder)
+            if status.is_active:
+                cancel_run(folder)
+            if analysis and analysis.is_active:
+                cancel_run(folder / ANALYSIS)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from defemb_core.dictionaries.wordnet_files import ensure_wordnet
 from defemb_core.errors import DefembError
-from defemb_core.reconstruction import load_reconstruction
+from defemb_core.reconstruction_files import load_reconstruction
 from defemb_core.runs import list_runs
 from defemb_core.text import plain
 
@@ -40,7 +40,7 @@ class First:
 
     def __init__(self, server, progress, metrics):
         self.server, self.progress, self.metrics = server, progress, metrics
-        (self.run,) = list_runs(server.runs)
+        ((self.run, _),) = list_runs(server.runs)
 
 
 @pytest.fixture(scope="module")
