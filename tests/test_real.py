@@ -1,24 +1,16 @@
 """The bundled PLM and the whole of WordNet, by method instant: what the app shows first has to stay this good."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
+from installed import real_wordnet
 
 from defemb_core import reconstruction
-from defemb_core.cache import cache_folder
-from defemb_core.dictionaries import Dictionary, load_dictionary, wordnet_files
+from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.plm import load_plm
 from defemb_core.reconstruction import Settings, reconstruct
 
-FOLDERS = [os.environ.get("WNSEARCHDIR", ""), *wordnet_files._SYSTEM_FOLDERS, str(cache_folder() / "wordnet-3.0")]
-"""Where ensure_wordnet looks; read here, before conftest.py gives the tests a cache of their own."""
-WORDNET = next((folder for folder in FOLDERS if folder and (Path(folder) / "data.noun").is_file()), None)
 INSTANT = Settings(method="instant")
-
-pytestmark = pytest.mark.skipif(WORDNET is None, reason="WordNet is not on this machine; tests never download it")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +25,7 @@ def vocabulary(plm):
 
 @pytest.fixture(scope="module")
 def wordnet():
-    return load_dictionary(f"wordnet:{WORDNET}")
+    return load_dictionary(f"wordnet:{real_wordnet()}")
 
 
 @pytest.fixture(scope="module")

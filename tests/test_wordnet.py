@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from installed import missing
 from tiny_wordnet import SYNSETS, offsets_of, write_tiny_wordnet
 
 from defemb_core import cache
@@ -15,7 +16,6 @@ from defemb_core.dictionaries import DEFINITION_SCHEMA, Dictionary, load_diction
 from defemb_core.errors import DictionaryError
 
 REAL = Path("/usr/share/wordnet")
-needs_real = pytest.mark.skipif(not (REAL / "data.noun").is_file(), reason="wordnet is not installed in /usr/share")
 
 
 @pytest.fixture(autouse=True)
@@ -521,10 +521,11 @@ def test_archive_stands_in_when_the_package_fails(served, apt, monkeypatch, outc
 
 @pytest.fixture(scope="module")
 def real():
+    if not (REAL / "data.noun").is_file():
+        missing(f"wordnet is not installed in {REAL}")
     return wordnet.read_wordnet(REAL)
 
 
-@needs_real
 def test_wordnet_3_0_as_a_whole(real):
     folded = real["word"].str.to_lowercase()
     assert folded.n_unique() == 147_306
@@ -543,7 +544,6 @@ def test_wordnet_3_0_as_a_whole(real):
     assert (counted["sense"].list.max() + 1 == counted["sense"].list.n_unique()).all()
 
 
-@needs_real
 def test_related_words_of_wordnet_3_0(real):
     dog = real.filter((pl.col("word") == "dog") & (pl.col("synset") == "noun-02084071"))
     expected = "domestic dog, Canis familiaris; canine, canid, domestic animal, domesticated animal"

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from installed import missing
 
 from defemb_core.processes import cancel_run
 from defemb_core.runs import ANALYSIS, analysis_status, list_runs
@@ -20,7 +21,6 @@ from defemb_core.runs import ANALYSIS, analysis_status, list_runs
 ROOT = Path(__file__).parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-MUST_RUN = os.environ.get("CI", "").lower() in {"1", "true"}
 MISSING = "no Chromium: install it (apt-get install chromium) or set CHROMIUM to its path"
 SWITCHES = (
     "--headless",
@@ -34,11 +34,6 @@ SWITCHES = (
 )
 # Streamlit asks for these under the page's own path before it finds them at the root.
 STREAMLITS_OWN = ("/_stcore/health", "/_stcore/host-config")
-
-
-def missing(why):
-    """A reason to skip, and on a build server, where everything must be installed, one to fail."""
-    (pytest.fail if MUST_RUN else pytest.skip)(why)
 
 
 @dataclass

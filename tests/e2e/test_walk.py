@@ -7,11 +7,10 @@ import shutil
 import numpy as np
 import pytest
 from app_support import HOSTILE, build_world, make_run
-from conftest import CHROMIUM, MISSING, MUST_RUN, missing
+from conftest import CHROMIUM, MISSING
+from installed import MUST_RUN, real_wordnet
 from playwright.sync_api import expect
 
-from defemb_core.dictionaries.wordnet_files import ensure_wordnet
-from defemb_core.errors import DefembError
 from defemb_core.reconstruction_files import load_reconstruction
 from defemb_core.runs import list_runs
 from defemb_core.text import plain
@@ -45,16 +44,13 @@ class First:
 
 @pytest.fixture(scope="module")
 def wordnet():
-    try:
-        return ensure_wordnet()
-    except DefembError as exc:
-        missing(str(exc))
+    return real_wordnet()
 
 
 @pytest.fixture(scope="module")
 def first(chromium, serve, wordnet, tmp_path_factory):
     """A first start on real input: one press, and a table is rebuilt."""
-    server = serve(tmp_path_factory.mktemp("walk"), WNSEARCHDIR=str(wordnet))
+    server = serve(tmp_path_factory.mktemp("walk"), WNSEARCHDIR=wordnet)
     tab = chromium.new_page()
     tab.goto(server.url)
     tab.get_by_role("button", name="Rebuild the bundled model").click(timeout=60 * SECOND)
