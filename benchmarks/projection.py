@@ -15,7 +15,8 @@ import numpy as np
 from benchmarks.machine import numpy_rate, print_head
 from benchmarks.machine import timed as timed_once
 from defemb_core.neighbours import Neighbours, nearest_neighbours, neighbour_turnover, normalise_rows
-from defemb_core.projection import align, project_umap
+from defemb_core.projection import align
+from defemb_core.umap_projection import project_umap
 
 NEIGHBOURS = 20
 # How strongly the copy differs from the table, in the table's standard deviations: neighbours change, most remain.

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from defemb_core.neighbours import nearest_neighbours as nearest_neighbours
     from defemb_core.plm import load_plm as load_plm
     from defemb_core.projection import project_pca as project_pca
-    from defemb_core.projection import project_umap as project_umap
     from defemb_core.reconstruction import Settings as Settings
     from defemb_core.reconstruction import reconstruct as reconstruct
     from defemb_core.reconstruction_files import load_reconstruction as load_reconstruction
     from defemb_core.reconstruction_files import save_reconstruction as save_reconstruction
     from defemb_core.spectrum import singular_values as singular_values
+    from defemb_core.umap_projection import project_umap as project_umap
 
 _MODULES = {
     "load_plm": "plm",
@@ -46,7 +46,7 @@ _MODULES = {
     "singular_values": "spectrum",
     "nearest_neighbours": "neighbours",
     "project_pca": "projection",
-    "project_umap": "projection",
+    "project_umap": "umap_projection",
     "Comparison": "comparison",
     "open_comparison": "comparison",
     "token_changes": "comparison",

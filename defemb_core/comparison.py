@@ -20,9 +20,10 @@ from defemb_core.errors import RunError
 from defemb_core.hub import BUNDLED
 from defemb_core.neighbours import Neighbours, nearest_neighbours, neighbour_turnover
 from defemb_core.plm import PLM, load_plm
-from defemb_core.projection import Projection, UmapSettings, align, project_umap
+from defemb_core.projection import Projection, align
 from defemb_core.reconstruction import Progress, Reconstruction
 from defemb_core.reconstruction_files import load_reconstruction
+from defemb_core.umap_projection import UmapSettings, project_umap
 
 # Neighbours kept of each row; 15 shape a UMAP map, 10 measure turnover.
 KEPT_NEIGHBOURS = 20

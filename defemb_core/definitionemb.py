@@ -47,12 +47,10 @@ class CrossFit:
     Attributes:
         predictions: float32 (n, H).
         strength: the ridge penalty per feature, the one of STRENGTHS with the least squared error over all folds.
-        errors: mean squared error a row, for each of STRENGTHS.
     """
 
     predictions: np.ndarray
     strength: float
-    errors: tuple[float, ...]
 
 
 def fit_map(blocks: Sequence[np.ndarray], rows: np.ndarray, folds: int = 5, seed: int = 0) -> RidgeMap:
@@ -89,9 +87,8 @@ def cross_fit(blocks: Sequence[np.ndarray], rows: np.ndarray, folds: int = 5, se
         SettingsError: fewer rows than folds, or folds below 2.
     """
     problem = _Ridge(blocks, rows, folds, seed)
-    errors = problem.errors()
-    best = int(np.argmin(errors))
-    return CrossFit(problem.predict_folds(STRENGTHS[best]), STRENGTHS[best], tuple(float(e) for e in errors))
+    strength = STRENGTHS[int(np.argmin(problem.errors()))]
+    return CrossFit(problem.predict_folds(strength), strength)
 
 
 class _Ridge:

@@ -58,23 +58,20 @@ class Neighbours:
 class _Search:
     """What stays the same from block to block.
 
-    A query q is compared by q . table + offset, which orders candidates as the metric does. `slack` bounds how far
-    such a score, summed in the order that the matrix product chose, may be from the pairwise value.
+    A query q is compared by q . points + offset, which orders rows as the metric does. `slack` bounds how far such a
+    score, summed in the order that the matrix product chose, may be from the pairwise value.
     """
 
     points: np.ndarray  # (V, H), unit rows for cosine
-    table: np.ndarray  # (C, H), the candidates among the points
-    candidates: np.ndarray  # (C,), their row numbers, ascending
-    columns: np.ndarray  # (V,), where a row is among the candidates, or -1
-    offset: np.ndarray | None  # (C,), minus half the squared norm for Euclidean
+    offset: np.ndarray | None  # (V,), minus half the squared norm for Euclidean
     slack: float
     metric: str
     k: int
 
     @cached_property
     def copies_before(self) -> np.ndarray:
-        """How many identical candidates come before each one, (C,); some vocabularies hold thousands of copies."""
-        rows = self.table.view(np.dtype((np.void, self.table.itemsize * self.table.shape[1])))[:, 0]
+        """How many identical rows come before each one, (V,); some vocabularies hold thousands of copies."""
+        rows = self.points.view(np.dtype((np.void, self.points.itemsize * self.points.shape[1])))[:, 0]
         order = np.argsort(rows, kind="stable")
         starts = np.flatnonzero(np.concatenate([[True], rows[order[1:]] != rows[order[:-1]]]))
         counts = np.diff(np.append(starts, order.size))
@@ -83,18 +80,16 @@ class _Search:
         return before
 
 
-def normalise_rows(matrix: np.ndarray, centre: bool = False) -> np.ndarray:
+def normalise_rows(matrix: np.ndarray) -> np.ndarray:
     """Rows divided by their Euclidean norm, float32 (V, H); a row of zeros stays zero.
 
     Args:
         matrix: (V, H).
-        centre: subtract the mean row first.
 
     Raises:
         SettingsError: for fewer than two rows, NaN or infinity.
     """
     table = checked_matrix(matrix)
-    table = _centred(table) if centre else table
     # Dividing by the largest component first keeps the squares of very large or very small rows in range.
     largest = np.abs(table).max(axis=1, keepdims=True)
     unit = np.divide(table, largest, out=np.zeros_like(table), where=largest > 0)
@@ -108,8 +103,6 @@ def nearest_neighbours(
     metric: str = "cosine",
     *,
     rows: Sequence[int] | np.ndarray | None = None,
-    candidates: np.ndarray | None = None,
-    centre: bool = False,
     normalised: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Neighbours:
@@ -121,27 +114,25 @@ def nearest_neighbours(
 
     Args:
         matrix: (V, H).
-        k: neighbours a row, 1 to the number of candidates other than the row itself.
+        k: neighbours a row, 1 to V - 1.
         metric: "cosine" or "euclidean".
         rows: which rows to query, all by default.
-        candidates: boolean (V,), which rows may be neighbours, all by default.
-        centre: subtract the mean row of the whole matrix first; changes cosines, not distances.
-        normalised: the matrix comes from `normalise_rows` already; skips doing so (cosine, not centred).
+        normalised: the matrix comes from `normalise_rows` already; skips doing so (cosine only).
         progress: called with the queried rows done and their number after each block.
 
     Raises:
-        SettingsError: for an invalid matrix, k, metric, row or candidate mask.
+        SettingsError: for an invalid matrix, k, metric or row.
     """
     if metric not in METRICS:
         raise SettingsError(f"unknown metric {metric!r}; use one of {', '.join(METRICS)}")
-    if normalised and (metric != "cosine" or centre):
-        raise SettingsError("normalised rows serve the cosine without centring only; pass the table as it is")
-    points = _points(matrix, metric, centre, normalised)
+    if normalised and metric != "cosine":
+        raise SettingsError("normalised rows serve the cosine only; pass the table as it is")
+    points = normalise_rows(matrix) if metric == "cosine" and not normalised else checked_matrix(matrix)
     queries = _checked_rows(rows, points.shape[0])
-    search = _prepared(points, metric, k, candidates, queries)
+    search = _prepared(points, metric, k, queries)
     indices = np.empty((queries.size, k), dtype=np.int32)
     similarities = np.empty((queries.size, k), dtype=np.float32)
-    size = max(1, _SCORE_BYTES // (4 * search.candidates.size))
+    size = max(1, _SCORE_BYTES // (4 * points.shape[0]))
     for start in range(0, queries.size, size):
         part = slice(start, start + size)
         indices[part], similarities[part] = _query(search, queries[part])
@@ -168,38 +159,6 @@ def neighbour_turnover(before: Neighbours, after: Neighbours) -> np.ndarray:
     return (1.0 - shared / before.k).astype(np.float32)
 
 
-def hubness(neighbours: Neighbours, rows: int) -> float:
-    """Skewness of the k-occurrence: of how often each row is among the neighbours of others.
-
-    0 is symmetric; far above 0, a few hubs are neighbours of very many rows. 0 also where all counts are equal.
-
-    Args:
-        neighbours: of all rows.
-        rows: how many rows could be neighbours, V.
-
-    Raises:
-        SettingsError: where a neighbour's row number is not below `rows`.
-    """
-    if neighbours.indices.size and int(neighbours.indices.max()) >= rows:
-        raise SettingsError(f"neighbour {int(neighbours.indices.max())} is outside {rows} rows; pass the table's rows")
-    counts = np.bincount(neighbours.indices.ravel(), minlength=rows).astype(np.float64)
-    deviations = counts - counts.mean()
-    spread = float(np.sqrt(np.mean(deviations**2)))
-    return float(np.mean(deviations**3)) / spread**3 if spread > 0 else 0.0
-
-
-def _centred(table: np.ndarray) -> np.ndarray:
-    return table - table.mean(axis=0, dtype=np.float64).astype(np.float32)
-
-
-def _points(matrix: np.ndarray, metric: str, centre: bool, normalised: bool) -> np.ndarray:
-    """The rows as the metric compares them."""
-    if metric == "cosine" and not normalised:
-        return normalise_rows(matrix, centre)
-    table = checked_matrix(matrix)
-    return _centred(table) if centre else table
-
-
 def _checked_rows(rows: Sequence[int] | np.ndarray | None, count: int) -> np.ndarray:
     """Row numbers to query, int64 (Q,)."""
     if rows is None:
@@ -213,45 +172,36 @@ def _checked_rows(rows: Sequence[int] | np.ndarray | None, count: int) -> np.nda
     return queries.astype(np.int64)
 
 
-def _prepared(points: np.ndarray, metric: str, k: int, candidates: np.ndarray | None, queries: np.ndarray) -> _Search:
-    """Candidate columns, score offsets and slack, checked against k."""
+def _prepared(points: np.ndarray, metric: str, k: int, queries: np.ndarray) -> _Search:
+    """Score offsets and slack, with k checked."""
     count, width = points.shape
-    mask = np.ones(count, dtype=bool) if candidates is None else np.asarray(candidates)
-    if mask.dtype != bool or mask.shape != (count,):
-        raise SettingsError(f"candidates are {mask.dtype} of shape {mask.shape}; pass {count} booleans, one a row")
-    chosen = np.flatnonzero(mask)
-    available = chosen.size - int(mask[queries].any())
-    if not 1 <= k <= available:
-        raise SettingsError(f"k is {k}, but a row has {available} possible neighbours; choose 1 to {available}")
-    columns = np.full(count, -1, dtype=np.int64)
-    columns[chosen] = np.arange(chosen.size)
-    table = points if chosen.size == count else points[chosen]
+    if not 1 <= k <= count - 1:
+        raise SettingsError(f"k is {k}, but a row has {count - 1} possible neighbours; choose 1 to {count - 1}")
     with np.errstate(over="ignore"):  # reported below
-        squares = np.vecdot(table, table)
+        squares = np.vecdot(points, points)
     offset = None if metric == "cosine" else squares / -2
     if not np.isfinite(squares).all():
         raise SettingsError("rows are too large for float32 distances; divide the table by a constant first")
     # Rounding errors of a float32 sum of H products grow with sqrt(H); twice that for safety.
-    largest = float(np.vecdot(points[queries], points[queries]).max()) ** 0.5 * float(squares.max()) ** 0.5
+    largest = float(squares[queries].max()) ** 0.5 * float(squares.max()) ** 0.5
     scale = largest if offset is None else max(largest, float(squares.max()))
     slack = 2 * float(np.finfo(np.float32).eps) * width**0.5 * scale
-    return _Search(points, table, chosen, columns, offset, slack, metric, k)
+    return _Search(points, offset, slack, metric, k)
 
 
 def _query(search: _Search, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Neighbours of one block of queries: row numbers and similarities, both (B, k)."""
-    scores = search.points[queries] @ search.table.T
+    """Neighbours of one block of queries: row numbers int32 and similarities float32, both (B, k)."""
+    scores = search.points[queries] @ search.points.T
     if search.offset is not None:
         scores += search.offset
-    own = search.columns[queries]
-    inside = np.flatnonzero(own >= 0)
-    scores[inside, own[inside]] = -np.inf
-    count = min(search.k + _SPARE, search.candidates.size)
-    columns = _best(scores, count)
-    found = np.take_along_axis(scores, columns, axis=1)
-    indices, similarities = _ordered(search, queries, columns, found)
-    if count < search.candidates.size:
-        # A candidate left out may still belong in where the last one kept scores within the slack of the k-th.
+    scores[np.arange(queries.size), queries] = -np.inf
+    rows = search.points.shape[0]
+    count = min(search.k + _SPARE, rows)
+    best = _best(scores, count)
+    found = np.take_along_axis(scores, best, axis=1)
+    indices, similarities = _ordered(search, queries, best, found)
+    if count < rows:
+        # A row left out may still belong in where the last one kept scores within the slack of the k-th.
         limit = found[:, search.k - 1] - 2 * search.slack
         for line in np.flatnonzero(found[:, -1] >= limit):
             close = _close(search, queries[line], scores[line] >= limit[line])[None]
@@ -261,7 +211,7 @@ def _query(search: _Search, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _close(search: _Search, query: int, near: np.ndarray) -> np.ndarray:
-    """Columns that may be among the k nearest, out of those within the slack, without copies that cannot win."""
+    """Rows that may be among the k nearest, out of those within the slack, without copies that cannot win."""
     close = np.flatnonzero(near)
     if search.metric == "cosine" and not search.points[query].any():
         return close[: search.k]  # cosine 0 to every row: the lowest rows win
@@ -271,31 +221,31 @@ def _close(search: _Search, query: int, near: np.ndarray) -> np.ndarray:
 
 
 def _best(scores: np.ndarray, count: int) -> np.ndarray:
-    """Columns of the `count` highest scores of each line, highest first, (B, count)."""
+    """Rows of the `count` highest scores of each line, highest first, (B, count)."""
     if scores.shape[0] > _FEW_QUERIES:
         import torch
 
         return torch.topk(torch.from_numpy(scores), count, dim=1).indices.numpy()
-    columns = np.argpartition(scores, scores.shape[1] - count, axis=1)[:, -count:]
-    order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1)
-    return np.take_along_axis(columns, order, axis=1)
+    best = np.argpartition(scores, scores.shape[1] - count, axis=1)[:, -count:]
+    order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1)
+    return np.take_along_axis(best, order, axis=1)
 
 
 def _ordered(
-    search: _Search, queries: np.ndarray, columns: np.ndarray, scores: np.ndarray
+    search: _Search, queries: np.ndarray, candidates: np.ndarray, scores: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k best of the given candidate columns (B, n) by their pairwise similarity, then by the lower row."""
-    similarities = np.empty(columns.shape, dtype=np.float32)
-    size = max(1, _GATHER_BYTES // (4 * columns.shape[1] * search.table.shape[1]))
+    """The k best of the given candidate rows (B, n) by their pairwise similarity, then by the lower row."""
+    similarities = np.empty(candidates.shape, dtype=np.float32)
+    size = max(1, _GATHER_BYTES // (4 * candidates.shape[1] * search.points.shape[1]))
     for start in range(0, queries.size, size):
         part = slice(start, start + size)
-        others, own = search.table[columns[part]], search.points[queries[part], None]
+        others, own = search.points[candidates[part]], search.points[queries[part], None]
         if search.metric == "cosine":
             similarities[part] = np.clip(np.vecdot(others, own), -1.0, 1.0)
         else:
             others -= own
             similarities[part] = -np.sqrt(np.vecdot(others, others))
     similarities[np.isneginf(scores)] = -np.inf
-    order = np.lexsort((columns, -similarities), axis=1)[:, : search.k]
-    chosen = search.candidates[np.take_along_axis(columns, order, axis=1)]
-    return chosen.astype(np.int32), np.take_along_axis(similarities, order, axis=1)
+    order = np.lexsort((candidates, -similarities), axis=1)[:, : search.k]
+    indices = np.take_along_axis(candidates, order, axis=1).astype(np.int32)
+    return indices, np.take_along_axis(similarities, order, axis=1)

@@ -1,54 +1,14 @@
-"""Two-dimensional maps of tables (PCA, UMAP) that can be laid side by side."""
+"""Two-dimensional maps of tables that can be laid side by side: what a map is, PCA, and moving one onto another."""
 
-import io
-import threading
 import time
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from defemb_core.errors import SettingsError
-from defemb_core.neighbours import METRICS, Neighbours, nearest_neighbours
 from defemb_core.spectrum import checked_matrix, gram, oriented
-
-METHODS = ("pca", "umap")
-# UMAP needs a row, two neighbours and one row that is none: below that there is no layout to find.
-_FEWEST_UMAP_ROWS = 4
-# umap-learn's own scale of a starting layout, and the noise it adds so that no two rows start at one point.
-_START_SPAN, _START_NOISE = 10.0, 1e-4
-# Two fits at once may abort the whole process: numba's default thread pool does not allow it.
-_ONE_FIT = threading.Lock()
-
-
-@dataclass(frozen=True)
-class UmapSettings:
-    """What shapes a UMAP map.
-
-    Attributes:
-        n_neighbours: size of a row's neighbourhood, the row itself among it as umap-learn counts; small values show
-            detail, large ones the whole. At least 3; a table with fewer rows gets one less than it has rows.
-        min_dist: how close points may lie in the map, 0 to 1.
-        metric: "cosine" or "euclidean", in the full space.
-        epochs: passes over the neighbour graph; None: 500 up to 10,000 rows, 200 above.
-    """
-
-    n_neighbours: int = 15
-    min_dist: float = 0.1
-    metric: str = "cosine"
-    epochs: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.n_neighbours < 3:
-            raise SettingsError(f"n_neighbours is {self.n_neighbours}; choose at least 3")
-        if not 0 <= self.min_dist <= 1:
-            raise SettingsError(f"min_dist is {self.min_dist}; choose 0 to 1")
-        if self.metric not in METRICS:
-            raise SettingsError(f"unknown metric {self.metric!r}; use one of {', '.join(METRICS)}")
-        if self.epochs is not None and self.epochs < 1:
-            raise SettingsError(f"epochs is {self.epochs}; choose at least 1, or none for the default")
 
 
 @dataclass(frozen=True)
@@ -58,7 +18,7 @@ class Projection:
     Attributes:
         coordinates: float32 (V, 2), in row order. Axes and scale of a UMAP map mean nothing by themselves.
         method: "pca" or "umap".
-        settings: what it was made with, ready for JSON; for PCA also `explained`, the shares of this table's own
+        settings: ready for JSON: for UMAP what it was made with, for PCA `explained`, the shares of this table's own
             variance (0 to 1) along the two axes.
         seconds: how long it took, neighbours included.
     """
@@ -73,112 +33,31 @@ class Projection:
             raise SettingsError(f"coordinates are {self.coordinates.shape}; a map has two columns")
 
 
-def project_pca(matrices: Sequence[np.ndarray], fit_on: int | None = 0) -> tuple[Projection, ...]:
+def project_pca(matrices: Sequence[np.ndarray]) -> tuple[Projection, ...]:
     """Maps of several tables on ONE shared pair of axes, so that positions can be compared directly.
 
-    The axes are the two leading principal directions of `matrices[fit_on]`, or of all tables stacked where it is
-    None, around the mean of the same rows; signs are fixed (largest component positive).
+    The axes are the two leading principal directions of the first table, around its mean row; signs are fixed
+    (largest component positive).
 
     Args:
         matrices: tables of the same width, (V_i, H).
-        fit_on: which table gives the axes, None for all.
 
     Returns:
         One projection a table, in order.
 
     Raises:
-        SettingsError: for no tables, different widths, fewer than two columns, or an unknown `fit_on`.
+        SettingsError: for no tables, different widths, or fewer than two columns.
     """
     started = time.perf_counter()
-    tables = _checked_tables(matrices, fit_on)
-    fitted = tables if fit_on is None else [tables[fit_on]]
-    axes, mean = _principal_axes(fitted)
+    tables = _checked_tables(matrices)
+    axes, mean = _principal_axes(tables[0])
     projections = []
     for table in tables:
-        coordinates = _projected(table, axes, mean)
-        settings = {"fit_on": fit_on, "explained": _explained(table, coordinates)}
+        # The mean is taken off after the product, so that no copy of rows is made.
+        coordinates = (table @ axes.astype(np.float32) - mean @ axes).astype(np.float32)
+        settings = {"explained": _explained(table, coordinates)}
         projections.append(Projection(coordinates, "pca", settings, time.perf_counter() - started))
     return tuple(projections)
-
-
-def project_umap(
-    matrix: np.ndarray,
-    neighbours: Neighbours | None = None,
-    init: np.ndarray | None = None,
-    *,
-    seed: int = 0,
-    settings: UmapSettings | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Projection:
-    """UMAP map of a table from its exact nearest neighbours; the same seed gives the same bytes.
-
-    umap-learn gets the exact neighbours and a starting layout, so it neither searches nor compiles its approximate
-    search. Fits within one process wait for each other: run several in a process each, never in threads.
-
-    Args:
-        matrix: (V, H), V at least 4.
-        neighbours: at least `settings.n_neighbours - 1` of each row, in the same metric; found here if not given.
-        init: starting layout (V, 2), for example another map's coordinates; the table's own PCA if not given.
-        seed: of the noise on the starting layout and of the sampling, 0 to 2^32 - 1.
-        settings: defaults if not given.
-        progress: called with epochs done and their number, about twice a second.
-
-    Raises:
-        SettingsError: for fewer than four rows, or neighbours or a start that do not fit the table.
-    """
-    started = time.perf_counter()
-    table = checked_matrix(matrix)
-    used = _fitted_settings(settings or UmapSettings(), table.shape[0])
-    if not 0 <= seed < 2**32:
-        raise SettingsError(f"seed is {seed}; choose 0 to {2**32 - 1}")
-    if neighbours is None:
-        neighbours = nearest_neighbours(table, used.n_neighbours - 1, used.metric)
-    graph = _with_self(_checked_neighbours(neighbours, used, table.shape[0]))
-    start = _start(table, init, seed)
-    with _ONE_FIT:
-        coordinates = _run_umap(start, graph, seed, used, progress)
-    named = {**asdict(used), "seed": seed, "init": "pca" if init is None else "given"}
-    return Projection(coordinates, "umap", named, time.perf_counter() - started)
-
-
-def project_pair(
-    first: np.ndarray,
-    second: np.ndarray,
-    method: str = "umap",
-    *,
-    neighbours: tuple[Neighbours, Neighbours] | None = None,
-    seed: int = 0,
-    settings: UmapSettings | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[Projection, Projection]:
-    """Maps of two versions of one vocabulary, made to be comparable.
-
-    PCA: the axes of the first for both. UMAP: the same seed, the second started from the first one's coordinates and
-    then moved, turned and scaled as a whole onto it (`align`).
-
-    Args:
-        first: (V, H).
-        second: (V, H') with the same rows; for PCA H' = H.
-        method: "pca" or "umap".
-        neighbours: of both, for UMAP; found here if not given.
-        seed: see `project_umap`.
-        settings: see `project_umap`.
-        progress: called with epochs done and their number over both maps.
-
-    Raises:
-        SettingsError: for an unknown method or different numbers of rows.
-    """
-    if method not in METHODS:
-        raise SettingsError(f"unknown method {method!r}; use one of {', '.join(METHODS)}")
-    if len(first) != len(second):
-        raise SettingsError(f"the tables have {len(first)} and {len(second)} rows; compare tables of one vocabulary")
-    if method == "pca":
-        one, other = project_pca([first, second])
-        return one, other
-    known = neighbours or (None, None)
-    one = project_umap(first, known[0], seed=seed, settings=settings, progress=_half(progress, 0))
-    other = project_umap(second, known[1], one.coordinates, seed=seed, settings=settings, progress=_half(progress, 1))
-    return one, replace(other, coordinates=align(one.coordinates, other.coordinates))
 
 
 def align(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -218,7 +97,7 @@ def _around_mean(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return wide - mean, mean
 
 
-def _checked_tables(matrices: Sequence[np.ndarray], fit_on: int | None) -> list[np.ndarray]:
+def _checked_tables(matrices: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Tables that can share two axes."""
     tables = [checked_matrix(matrix, f"matrix {number}") for number, matrix in enumerate(matrices)]
     widths = {table.shape[1] for table in tables}
@@ -226,130 +105,19 @@ def _checked_tables(matrices: Sequence[np.ndarray], fit_on: int | None) -> list[
         raise SettingsError(f"tables have widths {sorted(widths)}; pass one or more tables of the same width")
     if min(widths) < 2:
         raise SettingsError("tables have 1 column; a two-dimensional map needs at least 2")
-    if fit_on is not None and not 0 <= fit_on < len(tables):
-        raise SettingsError(f"fit_on is {fit_on}, but there are {len(tables)} tables; choose 0 to {len(tables) - 1}")
     return tables
 
 
-def _principal_axes(tables: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The two leading principal directions (H, 2) of all rows of the tables, and their mean (H,), in float64."""
+def _principal_axes(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two leading principal directions (H, 2) of a table's rows, and their mean (H,), in float64."""
     from scipy.linalg import eigh
 
-    rows = sum(table.shape[0] for table in tables)
-    mean = sum(table.sum(axis=0, dtype=np.float64) for table in tables) / rows
-    scatter = sum(gram(table, mean) for table in tables)
-    width = mean.size
-    _, vectors = eigh(scatter, subset_by_index=(width - 2, width - 1))
+    mean = table.mean(axis=0, dtype=np.float64)
+    _, vectors = eigh(gram(table, mean), subset_by_index=(mean.size - 2, mean.size - 1))
     return oriented(vectors[:, ::-1]), mean
-
-
-def _projected(table: np.ndarray, axes: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Coordinates on the axes, float32; the mean is taken off after the product, so that no copy of rows is made."""
-    return (table @ axes.astype(np.float32) - mean @ axes).astype(np.float32)
 
 
 def _explained(table: np.ndarray, coordinates: np.ndarray) -> list[float]:
     """Share of the table's variance along each axis."""
     total = float(table.var(axis=0, dtype=np.float64).sum())
     return [float(share) / total if total > 0 else 0.0 for share in coordinates.var(axis=0, dtype=np.float64)]
-
-
-def _fitted_settings(settings: UmapSettings, rows: int) -> UmapSettings:
-    """Settings with a neighbourhood that fits the table and the number of epochs spelt out."""
-    if rows < _FEWEST_UMAP_ROWS:
-        raise SettingsError(f"UMAP of {rows} rows; it needs at least {_FEWEST_UMAP_ROWS}, use PCA")
-    epochs = settings.epochs or (500 if rows <= 10_000 else 200)
-    return replace(settings, n_neighbours=min(settings.n_neighbours, rows - 1), epochs=epochs)
-
-
-def _checked_neighbours(neighbours: Neighbours, settings: UmapSettings, rows: int) -> Neighbours:
-    """As many neighbours as UMAP wants, of all rows, in its metric."""
-    if len(neighbours.indices) != rows:
-        raise SettingsError(f"neighbours of {len(neighbours.indices)} rows for a table of {rows}; query all rows")
-    if neighbours.metric != settings.metric:
-        raise SettingsError(f"neighbours are {neighbours.metric}, the map wants {settings.metric}; use one metric")
-    wanted = settings.n_neighbours - 1
-    if neighbours.k < wanted:
-        raise SettingsError(f"{neighbours.k} neighbours a row, but the map wants {wanted}; query more")
-    return neighbours.nearest(wanted)
-
-
-def _with_self(neighbours: Neighbours) -> tuple[np.ndarray, np.ndarray]:
-    """Indices int32 and distances float32 (V, k + 1) as umap-learn takes them: each row first among its own."""
-    rows = np.arange(len(neighbours.indices), dtype=np.int32)[:, None]
-    distances = -neighbours.similarities if neighbours.metric == "euclidean" else 1 - neighbours.similarities
-    indices = np.concatenate([rows, neighbours.indices], axis=1)
-    return indices, np.concatenate([np.zeros_like(rows, dtype=np.float32), np.maximum(distances, 0)], axis=1)
-
-
-def _start(table: np.ndarray, init: np.ndarray | None, seed: int) -> np.ndarray:
-    """Starting layout, float32 (V, 2): centred, scaled to umap-learn's span, with its trace of noise."""
-    if init is None:
-        if table.shape[1] < 2:
-            table = np.repeat(table, 2, axis=1)
-        layout = _projected(table, *_principal_axes([table]))
-    else:
-        layout = checked_matrix(init, "init")
-        if layout.shape != (table.shape[0], 2):
-            raise SettingsError(f"init is {layout.shape}; a start for {table.shape[0]} rows is ({table.shape[0]}, 2)")
-    centred = layout - layout.mean(axis=0)
-    largest = np.abs(centred).max()
-    scaled = centred * (_START_SPAN / largest if largest > 0 else 1.0)
-    noise = np.random.default_rng(seed).normal(scale=_START_NOISE, size=layout.shape)
-    return (scaled + noise).astype(np.float32)
-
-
-def _run_umap(
-    start: np.ndarray,
-    graph: tuple[np.ndarray, np.ndarray],
-    seed: int,
-    settings: UmapSettings,
-    progress: Callable[[int, int], None] | None,
-) -> np.ndarray:
-    """The one place that touches umap-learn: layout float32 (V, 2) from a start and a neighbour graph."""
-    from umap import UMAP
-
-    reducer = UMAP(
-        n_neighbors=settings.n_neighbours,
-        min_dist=settings.min_dist,
-        metric=settings.metric,
-        n_epochs=settings.epochs,
-        init=start,
-        random_state=seed,
-        n_jobs=1,  # what a seed forces anyway, with a warning
-        precomputed_knn=(*graph, None),
-        disconnection_distance=np.inf,  # an opposite row is far away, not a row without coordinates
-        tqdm_kwds=_tqdm_settings(progress, settings.epochs or 0),
-    )
-    with warnings.catch_warnings():
-        # We never place new rows into a finished map.
-        warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\].*NNDescent")
-        # With neighbours and a start given the rows themselves are only copied and hashed: the start stands for them.
-        return np.asarray(reducer.fit_transform(start), dtype=np.float32)
-
-
-def _tqdm_settings(progress: Callable[[int, int], None] | None, epochs: int) -> dict[str, Any]:
-    """Settings of umap-learn's progress bar that make it report to a callable instead of a terminal."""
-    if progress is None:
-        return {"disable": True}
-    return {"disable": False, "file": _EpochReader(progress, epochs), "bar_format": "{n}", "mininterval": 0.5}
-
-
-class _EpochReader(io.StringIO):
-    """A file whose every written number is an epoch count."""
-
-    def __init__(self, progress: Callable[[int, int], None], epochs: int) -> None:
-        super().__init__()
-        self._progress, self._epochs = progress, epochs
-
-    def write(self, text: str) -> int:
-        if text.strip().isdigit():
-            self._progress(int(text), self._epochs)
-        return len(text)
-
-
-def _half(progress: Callable[[int, int], None] | None, number: int) -> Callable[[int, int], None] | None:
-    """Progress of the first (0) or second (1) of two maps as progress of both."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(number * total + done, 2 * total)

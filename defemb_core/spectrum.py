@@ -129,11 +129,6 @@ class Spectrum:
         return squares / squares[-1] if squares[-1] > 0 else squares
 
     @property
-    def rank(self) -> int:
-        """How many values are above rounding noise."""
-        return int(np.count_nonzero(self.values))
-
-    @property
     def effective_rank(self) -> float:
         """Exp of the entropy of the values' shares, 1 to min(V, H) (Roy & Vetterli 2007)."""
         return effective_rank(self.values)
@@ -142,17 +137,6 @@ class Spectrum:
     def participation_ratio(self) -> float:
         """(sum s^2)^2 / sum s^4, 1 to min(V, H); of the covariance spectrum if centred."""
         return participation_ratio(np.square(self.values))
-
-    @property
-    def condition_number(self) -> float:
-        """Largest value over smallest, from 1; infinity for a table without full rank."""
-        return float(self.values[0] / self.values[-1]) if self.values[-1] > 0 else float("inf")
-
-    def directions_for(self, share: float) -> int:
-        """How many leading directions hold `share` (0 to 1) of the squared values."""
-        if not 0 < share <= 1:
-            raise SettingsError(f"share is {share}; choose a value above 0 and up to 1")
-        return min(int(np.searchsorted(self.explained, share - 1e-12)) + 1, self.values.size)
 
 
 def singular_values(matrix: np.ndarray, centred: bool = False) -> Spectrum:

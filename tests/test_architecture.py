@@ -13,12 +13,12 @@ ROOT = Path(defemb_core.__file__).parent
 ORDER = [
     "errors", "version", "cache", "text", "weights", "hub", "plm", "vocabulary", "frequency",
     "dictionaries", "definitions", "prompts", "features", "definitionemb",
-    "spectrum", "isotropy", "neighbours", "projection", "evaluation",
+    "spectrum", "isotropy", "neighbours", "projection", "umap_projection", "evaluation",
     "reconstruction", "reconstruction_files", "comparison", "palette", "figures",
     "export_card", "export_checkpoint", "export", "runs", "processes", "cli", "__main__",
 ]  # fmt: skip
 """Every module and package of the core; each may import those before it."""
-ANALYSES = {"spectrum", "isotropy", "neighbours", "projection"}
+ANALYSES = {"spectrum", "isotropy", "neighbours", "projection", "umap_projection"}
 HEAVY = {"torch", "transformers", "umap", "sklearn", "numba", "pynndescent", "sentence_transformers"}
 SCREEN = {"streamlit", "pages", "app"}
 

@@ -20,8 +20,9 @@ from defemb_core.comparison import (
 )
 from defemb_core.errors import RunError
 from defemb_core.neighbours import nearest_neighbours, neighbour_turnover
-from defemb_core.projection import Projection, UmapSettings
+from defemb_core.projection import Projection
 from defemb_core.reconstruction_files import save_reconstruction
+from defemb_core.umap_projection import UmapSettings
 
 
 @pytest.fixture

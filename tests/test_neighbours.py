@@ -3,7 +3,7 @@ import pytest
 
 import defemb_core.neighbours as module
 from defemb_core.errors import SettingsError
-from defemb_core.neighbours import Neighbours, hubness, nearest_neighbours, neighbour_turnover, normalise_rows
+from defemb_core.neighbours import Neighbours, nearest_neighbours, neighbour_turnover, normalise_rows
 
 
 @pytest.fixture
@@ -83,22 +83,6 @@ def test_single_query_equals_its_line_of_the_whole_answer(rng):
     assert np.array_equal(single.similarities, whole.similarities[[123]])
 
 
-def test_only_candidates_are_found(rng):
-    matrix = rng.standard_normal((80, 5)).astype(np.float32)
-    mask = np.arange(80) % 2 == 0
-    found = nearest_neighbours(matrix, 4, candidates=mask, rows=[7, 8])
-    inside = brute(np.concatenate([matrix[mask], matrix[[7]]]), 4, "cosine")[0]
-    assert found.indices[0].tolist() == (inside[-1] * 2).tolist()
-    assert found.indices[1].tolist() == (brute(matrix[mask], 4, "cosine")[0][4] * 2).tolist()
-
-
-def test_centring_moves_the_origin_to_the_mean(rng):
-    matrix = (rng.standard_normal((60, 5)) + 4).astype(np.float32)
-    expected = brute(matrix - matrix.mean(axis=0), 5, "cosine")[0]
-    assert np.array_equal(nearest_neighbours(matrix, 5, centre=True).indices, expected)
-    assert not np.array_equal(nearest_neighbours(matrix, 5).indices, expected)
-
-
 @pytest.mark.parametrize("scale", [1e-30, 1, 1e30])
 def test_normalised_rows_have_norm_one_at_any_scale(scale):
     unit = normalise_rows(np.array([[3 * scale, 4 * scale], [0, 0]]))
@@ -126,17 +110,6 @@ def test_turnover_needs_the_same_rows_and_k(rng):
         neighbour_turnover(found, found.nearest(3))
 
 
-def test_hubness_is_the_skewness_of_the_counts():
-    star = Neighbours(np.array([[1], [0], [0], [0], [0]], dtype=np.int32), np.ones((5, 1), dtype=np.float32))
-    counts = np.array([4, 1, 0, 0, 0])
-    expected = np.mean((counts - 1) ** 3) / np.mean((counts - 1) ** 2) ** 1.5
-    assert hubness(star, 5) == pytest.approx(expected)
-    ring = Neighbours(np.array([[1], [2], [0]], dtype=np.int32), np.ones((3, 1), dtype=np.float32))
-    assert hubness(ring, 3) == 0
-    with pytest.raises(SettingsError, match="neighbour 2 is outside 2 rows"):
-        hubness(ring, 2)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -147,8 +120,6 @@ def test_hubness_is_the_skewness_of_the_counts():
         ({"k": 1, "rows": [-1]}, "row -1"),
         ({"k": 1, "rows": []}, "rows are"),
         ({"k": 1, "rows": [0.5]}, "rows are"),
-        ({"k": 1, "candidates": np.ones(4, dtype=bool)}, "pass 5 booleans"),
-        ({"k": 1, "candidates": np.zeros(5, dtype=bool)}, "0 possible"),
         ({"k": 1, "metric": "euclidean", "normalised": True}, "normalised"),
     ],
 )
