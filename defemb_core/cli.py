@@ -8,19 +8,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from defemb_core.dictionaries import WORDNET
 from defemb_core.errors import DefembError, SettingsError
+from defemb_core.hub import BUNDLED
+from defemb_core.reconstruction import METHODS, STAGE_SHARES, Settings, reconstruct
 from defemb_core.runs import ANALYSIS, Cancelled, Reporter, list_runs, queue_run, run_path, working_in
 
 if TYPE_CHECKING:
     from defemb_core.comparison import Comparison
     from defemb_core.frequency import Groups
-    from defemb_core.reconstruction import Settings
-
-DEFAULT_PLM, DEFAULT_DICTIONARY = "bundled", "wordnet"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,10 +60,9 @@ class Request:
     def arguments(self, out: Path) -> list[str]:
         """Return the command line that makes this run in `out` and then finds its maps."""
         words = ["reconstruct", "--plm", self.plm, "--dictionary", self.dictionary, "--out", str(out), "--analyse"]
-        for name in ("method", "alpha", "blend", "max_senses", "folds", "seed"):
-            words += [f"--{name.replace('_', '-')}", str(getattr(self.settings, name))]
-        words += ["--match-norms"] if self.settings.match_norms else []
-        words += [] if self.settings.relations else ["--no-relations"]
+        for name, value in asdict(self.settings).items():
+            option = name.replace("_", "-")
+            words += [f"--{'' if value else 'no-'}{option}"] if isinstance(value, bool) else [f"--{option}", str(value)]
         words += ["--frequency", self.frequency] if self.frequency else []
         return words + (["--groups", ",".join(str(share) for share in astuple(self.groups))] if self.groups else [])
 
@@ -85,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("runs", help="list the runs", description="list the runs, newest first")
     listing.set_defaults(command=_runs)
     dictionary = commands.add_parser("dictionary", help="make a dictionary available and say what it holds")
-    dictionary.add_argument("dictionary", nargs="?", default=DEFAULT_DICTIONARY, help="'wordnet' or 'wordnet:FOLDER'")
+    dictionary.add_argument("dictionary", nargs="?", default=WORDNET, help="'wordnet' or 'wordnet:FOLDER'")
     dictionary.set_defaults(command=_dictionary)
     export = commands.add_parser("export", help="write the rebuilt table or a checkpoint")
     export.add_argument("run", metavar="RUN", help="a run's directory, or its name in the runs folder")
@@ -98,19 +97,31 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_reconstruct(commands: Any) -> None:
     sub = commands.add_parser("reconstruct", help="rebuild a PLM's table from definitions")
-    sub.add_argument("--plm", default=DEFAULT_PLM, help="'bundled', a hub name, or a folder (default: %(default)s)")
+    switch = argparse.BooleanOptionalAction
+    sub.add_argument("--plm", default=BUNDLED, help="'bundled', a hub name, or a folder (default: %(default)s)")
     sub.add_argument("--revision", help="the hub's branch, tag or commit")
-    sub.add_argument("--dictionary", default=DEFAULT_DICTIONARY, help="'wordnet' or 'wordnet:FOLDER'")
-    sub.add_argument("--method", default="frozen", help="instant or frozen (default: %(default)s)")
-    sub.add_argument("--alpha", type=float, default=1.0, help="share of the lowest-frequency covered rows to rebuild")
-    sub.add_argument("--blend", type=float, default=1.0, help="share of the rebuilt row in the new one")
+    sub.add_argument("--dictionary", default=WORDNET, help="'wordnet' or 'wordnet:FOLDER'")
+    for name, kind, what in (
+        ("method", str, f"{' or '.join(METHODS)} (default: %(default)s)"),
+        ("alpha", float, "share of the lowest-frequency covered rows to rebuild (default: %(default)s, all)"),
+        ("blend", float, "share of the rebuilt row in the new one (default: %(default)s)"),
+        ("max_senses", int, "senses used of each token (default: %(default)s)"),
+        ("folds", int, "parts of the cross-fitting (default: %(default)s)"),
+        ("seed", int, "of folds and held-out split (default: %(default)s)"),
+    ):
+        sub.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(Settings, name), help=what)
     sub.add_argument(
-        "--match-norms", action="store_true", help="scale each rebuilt row's distance to the mean row to its original's"
+        "--match-norms",
+        action=switch,
+        default=Settings.match_norms,
+        help="whether a rebuilt row is as far from the mean row as its original",
     )
-    sub.add_argument("--no-relations", action="store_true", help="leave synonyms and other related words out")
-    sub.add_argument("--max-senses", type=int, default=5, help="senses used of each token (default: %(default)s)")
-    sub.add_argument("--folds", type=int, default=5, help="parts of the cross-fitting (default: %(default)s)")
-    sub.add_argument("--seed", type=int, default=0, help="of folds and held-out split (default: %(default)s)")
+    sub.add_argument(
+        "--relations",
+        action=switch,
+        default=Settings.relations,
+        help="whether synonyms and other related words join a definition",
+    )
     sub.add_argument("--frequency", help="'vocabulary' (row order) or 'wordfreq'; default: what suits the tokenizer")
     sub.add_argument("--groups", help="shares of the frequent, medium and rare groups (default: 0.3,0.5,0.2)")
     sub.add_argument("--out", type=Path, required=True, help="the run's directory, new")
@@ -123,20 +134,10 @@ def _reconstruct(options: argparse.Namespace) -> None:
     from defemb_core.dictionaries import load_dictionary
     from defemb_core.frequency import default_source, plm_vocabulary
     from defemb_core.plm import load_plm
-    from defemb_core.reconstruction import STAGE_SHARES, Settings, reconstruct
     from defemb_core.reconstruction_files import save_reconstruction
     from defemb_core.vocabulary import tokenizer_kind
 
-    settings = Settings(
-        method=options.method,
-        alpha=options.alpha,
-        blend=options.blend,
-        match_norms=options.match_norms,
-        relations=not options.no_relations,
-        max_senses=options.max_senses,
-        folds=options.folds,
-        seed=options.seed,
-    )
+    settings = Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})
     groups = _groups(options.groups)
     with working_in(options.out, STAGE_SHARES[settings.method], options.resume) as reporter:
         plm = load_plm(options.plm, options.revision)

@@ -17,10 +17,10 @@ import numpy as np
 import polars as pl
 
 from defemb_core.definitionemb import cross_fit, fit_map
-from defemb_core.definitions import MAX_SENSES, describe_matches, hide_word, match_definitions
+from defemb_core.definitions import MAX_SENSES, describe_matches, match_definitions
 from defemb_core.errors import RunError, SettingsError
 from defemb_core.evaluation.held_out import judge_held_out, split_held_out
-from defemb_core.features import bag_of_embeddings, encode_prompts
+from defemb_core.features import bag_of_embeddings, definition_texts, encode_prompts
 from defemb_core.isotropy import isotropy_by_group
 from defemb_core.prompts import make_prompts
 from defemb_core.version import VERSION
@@ -60,8 +60,8 @@ class Settings:
         alpha: share of the lowest-frequency rows with a definition that are rebuilt, 0 to 1; 1 rebuilds all of them.
         blend: share of the rebuilt row in the new one, 0 (original) to 1.
         match_norms: whether each rebuilt row's distance to the mean row is scaled to its original's. Ridge predictions
-            lie nearer to the mean than the rows that they predict; scaling whole rows instead would stretch the part
-            that all of them share, and measured worse.
+            lie nearer to the mean than the rows that they predict, which a table that mixes them with kept rows shows
+            in its isotropy (benchmarks/RESULTS.md).
         relations: whether synonyms, hypernyms and derived words count as part of a definition, where there are any.
         max_senses: senses used of each token.
         folds: parts of the cross-fitting; each rebuilt row comes from a map that did not see that row.
@@ -74,7 +74,7 @@ class Settings:
     method: Method = "frozen"
     alpha: float = 1.0
     blend: float = 1.0
-    match_norms: bool = False
+    match_norms: bool = True
     relations: bool = True
     max_senses: int = MAX_SENSES
     folds: int = 5
@@ -193,20 +193,6 @@ def peak_memory_mb() -> float:
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
-def definition_texts(senses: pl.DataFrame, relations: bool, hidden_by: str) -> tuple[list[str], list[str]]:
-    """Return (glosses, whole texts) of senses, the token's own word hidden in both.
-
-    The whole text is what method "instant" reads: part of speech, gloss and, with `relations`, related words.
-    """
-    lines = zip(senses["gloss"], senses["pos"], senses["related"], senses["text"], strict=True)
-    glosses, texts = [], []
-    for gloss, pos, related, word in lines:
-        parts = [f"{pos} {gloss}" if pos else gloss] + ([related] if relations and related else [])
-        glosses.append(hide_word(gloss, word, hidden_by))
-        texts.append(hide_word("; ".join(parts), word, ""))
-    return glosses, texts
-
-
 def _token_features(plm: PLM, senses: pl.DataFrame, settings: Settings, clock: _Clock) -> list[np.ndarray]:
     """Return feature blocks, one line a covered token: the weighted mean over its senses."""
     glosses, texts = definition_texts(senses, settings.relations, plm.mask_token or "")
@@ -240,16 +226,25 @@ def _lowest_frequency(vocabulary: pl.DataFrame, ids: np.ndarray, alpha: float) -
     return chosen
 
 
+def match_norms(rows: np.ndarray, originals: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Return rows as far from the mean row as their originals are, in their own direction, float32 (n, H).
+
+    Args:
+        rows: predicted rows, (n, H); one that equals the mean row stays.
+        originals: the rows that they replace, (n, H).
+        centre: the mean row, (H,). Scaling whole rows instead would stretch the part that all of them share.
+    """
+    away = rows - centre
+    norms = np.linalg.norm(away, axis=1, keepdims=True)
+    wanted = np.linalg.norm(originals - centre, axis=1, keepdims=True)
+    return (centre + away * (wanted / np.where(norms > 0, norms, 1.0))).astype(np.float32)
+
+
 def _replace_rows(
     original: np.ndarray, ids: np.ndarray, predicted: np.ndarray, centre: np.ndarray, settings: Settings
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the new table and which of its rows differ from the original by intent; `centre` is the mean row (H,)."""
-    rows = predicted
-    if settings.match_norms:
-        away = predicted - centre
-        norms = np.linalg.norm(away, axis=1, keepdims=True)
-        wanted = np.linalg.norm(original[ids] - centre, axis=1, keepdims=True)
-        rows = centre + away * (wanted / np.where(norms > 0, norms, 1.0))
+    rows = match_norms(predicted, original[ids], centre) if settings.match_norms else predicted
     matrix, rebuilt = original.copy(), np.zeros(len(original), dtype=bool)
     if settings.blend > 0:  # a blend of 0 leaves the table as it is, to the bit
         matrix[ids] = rows if settings.blend == 1 else (1 - settings.blend) * original[ids] + settings.blend * rows

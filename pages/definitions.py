@@ -2,6 +2,7 @@ import polars as pl
 import streamlit as st
 
 from defemb_core.definitions import MAX_SENSES, coverage, describe_matches, match_definitions
+from defemb_core.dictionaries import WORDNET
 from pages.shared import charts, state, tables
 from pages.shared.router import through_router
 from pages.shared.text import as_text
@@ -10,7 +11,7 @@ through_router()
 st.title("Definitions and coverage")
 spec = st.text_input(
     "Dictionary",
-    "wordnet",
+    WORDNET,
     key="dictionary",
     bind="query-params",
     help="'wordnet', or 'wordnet:FOLDER' for a copy of its files.",

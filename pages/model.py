@@ -2,6 +2,7 @@ import polars as pl
 import streamlit as st
 
 from defemb_core.cli import Request
+from defemb_core.dictionaries import WORDNET
 from defemb_core.frequency import SOURCES
 from defemb_core.hub import BUNDLED
 from defemb_core.reconstruction import Settings
@@ -31,7 +32,7 @@ if not state.complete_runs():
             icon=":material/play_arrow:",
             on_click=lambda: st.session_state.update(plm=BUNDLED),  # whose run is to be seen on all pages
         ):
-            start_reconstruction(Request(BUNDLED, "wordnet", Settings("instant")))
+            start_reconstruction(Request(BUNDLED, WORDNET, Settings("instant")))
             st.switch_page("pages/reconstruction.py")
         st.caption(
             "all-MiniLM-L6-v2 with WordNet's definitions: some ten seconds, then a minute or two for the UMAP maps."

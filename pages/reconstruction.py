@@ -1,6 +1,7 @@
 import streamlit as st
 
 from defemb_core.cli import Request
+from defemb_core.dictionaries import WORDNET
 from defemb_core.reconstruction import METHODS, Settings
 from defemb_core.runs import run_path
 from pages.shared import state
@@ -38,7 +39,7 @@ with st.form("settings", border=True):
         help="instant: definitions as bags of input embeddings, seconds. frozen: these and the PLM's states, about two "
         "minutes on two cores, better on held-out tokens.",
     )  # fmt: skip
-    dictionary = left.text_input("Dictionary", "wordnet", help="'wordnet' or 'wordnet:FOLDER'.")
+    dictionary = left.text_input("Dictionary", WORDNET, help="'wordnet' or 'wordnet:FOLDER'.")
     relations = left.toggle(
         "Related words", Settings.relations, help="Synonyms, hypernyms and derived words join the definition."
     )

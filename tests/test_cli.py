@@ -68,7 +68,7 @@ def test_every_option_reaches_the_settings(tmp_path, words):
         "0.5",
         "--blend",
         "0.25",
-        "--match-norms",
+        "--no-match-norms",
         "--no-relations",
         "--max-senses",
         "2",
@@ -83,21 +83,20 @@ def test_every_option_reaches_the_settings(tmp_path, words):
     assert found.provenance["frequency"] == {"source": "wordfreq", "frequent": 0.1, "medium": 0.15, "rare": 0.75}
     groups = found.vocabulary["group"]
     assert abs((groups == "rare").sum() - 0.75 * (groups != "none").sum()) <= 1
-    assert found.settings == Settings("instant", 0.5, 0.25, True, False, 2, 3, 7)
+    assert found.settings == Settings("instant", 0.5, 0.25, False, False, 2, 3, 7)
     zipf = found.vocabulary.filter(found.vocabulary["group"] != "none").sort("rank")["zipf"].drop_nulls()
     assert zipf.is_sorted(descending=True)
 
 
 @pytest.mark.parametrize(
     "settings",
-    [Settings(), Settings("instant", 0.5, 0.25, True, False, 2, 3, 7), Settings(alpha=1e-9, blend=1 / 3)],
+    [Settings(), Settings("instant", 0.5, 0.25, False, False, 2, 3, 7), Settings(alpha=1e-9, blend=1 / 3)],
 )
 @pytest.mark.parametrize(("frequency", "groups"), [(None, None), ("wordfreq", Groups(0.1, 0.15, 0.75))])
 def test_the_apps_command_line_gives_its_settings_back(tmp_path, settings, frequency, groups):
     request = Request("some/model", "wordnet:x", settings, frequency, groups)
     options = cli._parser().parse_args(request.arguments(tmp_path))
-    read = {field.name: getattr(options, field.name, None) for field in dataclasses.fields(Settings)}
-    assert Settings(**{**read, "relations": not options.no_relations}) == settings
+    assert Settings(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Settings)}) == settings
     assert (options.out, options.plm, options.dictionary) == (tmp_path, "some/model", "wordnet:x")
     assert (options.frequency, options.analyse, options.resume) == (frequency, True, False)
     assert cli._groups(options.groups) == (groups or Groups())
@@ -112,7 +111,7 @@ def test_compare(capfd, tiny_run):
     lines = by_path.out.splitlines()
     isotropy = load_reconstruction(tiny_run).evidence["isotropy"]
     for group in ("all", "frequent", "medium", "rare"):
-        [line] = [line for line in lines if line.startswith(f"  {group:<10}")]
+        [line] = [line for line in lines if line.startswith(f"  {group:<10} original")]
         for table in ("original", "rebuilt"):
             assert f"{isotropy[table][group]['i_w']:.3f}" in line
     assert any(line.endswith("of 16") for line in lines)

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from sklearn.feature_extraction.text import TfidfTransformer
 from tiny_plm import save_roberta, save_t5
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -43,13 +44,31 @@ def one_by_one(plm, prompts):
 # Bags of input embeddings
 
 
-def test_a_bag_is_the_mean_of_the_tokens_rows(plm):
-    found = bag_of_embeddings(plm, TEXTS)
+def weights(plm, texts):
+    """Smoothed inverse document frequency by token id, as scikit-learn has it."""
+    ids = [plm.tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+    counts = np.array([np.bincount(i, minlength=plm.rows) for i in ids])
+    return dict(enumerate(TfidfTransformer().fit(counts).idf_))
+
+
+def test_a_bag_is_the_weighted_mean_of_the_tokens_rows(plm):
+    found, weight = bag_of_embeddings(plm, TEXTS), weights(plm, TEXTS)
     for bag, text in zip(found, TEXTS, strict=True):
         ids = plm.tokenizer.encode(text, add_special_tokens=False).ids
-        np.testing.assert_allclose(bag, plm.matrix[ids].mean(axis=0), atol=1e-6)
+        expected = np.average(plm.matrix[ids], axis=0, weights=[weight[i] for i in ids])
+        np.testing.assert_allclose(bag, expected, atol=1e-5)
     assert found.dtype == np.float32
     assert found.shape == (len(TEXTS), plm.width)
+
+
+def test_what_every_definition_says_weighs_less(tiny_plm):
+    texts = ["the dog", "the cat", "the river", "the old bank"]
+    weight = weights(tiny_plm, texts)
+    the, dog = (tiny_plm.tokenizer.token_to_id(word) for word in ("the", "dog"))
+    assert weight[the] == pytest.approx(1)
+    assert weight[dog] == pytest.approx(1 + np.log(5 / 2))
+    expected = np.average(tiny_plm.matrix[[the, dog]], axis=0, weights=[weight[the], weight[dog]])
+    np.testing.assert_allclose(bag_of_embeddings(tiny_plm, texts)[0], expected, atol=1e-6)
 
 
 def test_empty_bags(tiny_plm):

@@ -16,19 +16,19 @@ from defemb_core.definitionemb import cross_fit
 from defemb_core.definitions import describe_matches, match_definitions
 from defemb_core.dictionaries import Dictionary
 from defemb_core.errors import PLMError, RunError, SettingsError
+from defemb_core.features import bag_of_embeddings, definition_texts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.plm import load_plm
 from defemb_core.reconstruction import (
     METHODS,
     STAGE_SHARES,
     Settings,
-    definition_texts,
     peak_memory_mb,
     reconstruct,
 )
 from defemb_core.reconstruction_files import FILES, load_reconstruction, save_reconstruction
 
-INSTANT = Settings(method="instant")
+INSTANT = Settings(method="instant", match_norms=False)
 
 
 def token_shares(plm, senses, texts):
@@ -67,7 +67,7 @@ def rebuild(plm, tiny_vocabulary, tiny_dictionary):
     """Rebuild the tiny PLM's table with other settings."""
 
     def run(vocabulary=tiny_vocabulary, **settings):
-        return reconstruct(plm, vocabulary, tiny_dictionary, Settings(**{"method": "instant", **settings}))
+        return reconstruct(plm, vocabulary, tiny_dictionary, dataclasses.replace(INSTANT, **settings))
 
     return run
 
@@ -152,9 +152,10 @@ def test_matched_norms_keep_the_direction_from_the_mean_row(rebuild, plm, made, 
 
 def test_rows_are_what_the_cross_fitted_map_predicts(plm, made, covered):
     _, texts = definition_texts(made.definitions, True, "")
-    rows, shares = token_shares(plm, made.definitions, texts)
-    assert rows.tolist() == covered.tolist()
-    expected = cross_fit([shares @ plm.matrix], plm.matrix[covered])
+    weighted = bag_of_embeddings(plm, texts) * made.definitions["weight"].to_numpy()[:, None]
+    token = made.definitions["token_id"].to_numpy()
+    features = np.array([weighted[token == row].sum(axis=0) for row in covered])
+    expected = cross_fit([features], plm.matrix[covered])
     np.testing.assert_allclose(made.matrix[covered], expected.predictions, atol=1e-4)
 
 

@@ -8,6 +8,9 @@ import polars as pl
 
 from defemb_core.errors import DictionaryError
 
+WORDNET = "wordnet"
+"""The dictionary that is used unless another is named."""
+
 DEFINITION_SCHEMA: Final[Mapping[str, pl.DataType]] = {
     "word": pl.String(),  # as a reader writes it: own case, spaces
     "pos": pl.String(),  # part of speech in full, or null
@@ -71,5 +74,5 @@ def _load_wordnet(folder: str | None) -> Dictionary:
     return load_wordnet(folder)
 
 
-_LOADERS: Final[Mapping[str, Callable[[str | None], Dictionary]]] = {"wordnet": _load_wordnet}
+_LOADERS: Final[Mapping[str, Callable[[str | None], Dictionary]]] = {WORDNET: _load_wordnet}
 _KNOWN: Final = ("wordnet", "wordnet:FOLDER")
