@@ -20,12 +20,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.machine import Line, print_head, print_table
+from benchmarks.machine import REPEATS, Line, as_seconds, print_head, print_table
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-REPEATS = 3
 PATIENCE = 120_000  # milliseconds
 OURS, PEER = ["run", "app.py"], ["hello"]
 FIRST_HEADING, TABLE = "Model and vocabulary", "[data-testid=stDataFrame] canvas"
@@ -100,10 +99,10 @@ def report_start(browser: Browser, runs: Path) -> None:
     our_heading, our_whole = (statistics.median(x) for x in zip(*ours, strict=True))
     heading, whole = (statistics.median(x) for x in zip(*peer, strict=True))
     lines = [
-        Line("heading visible", f"{our_heading:.2f} s", "",
-             f"hello's {heading:.2f} s: {our_heading / heading:.2f} times"),
-        Line("whole first page, vocabulary table drawn", f"{our_whole:.2f} s", "1.5 times hello's",
-             f"hello's whole first page {whole:.2f} s: {our_whole / whole:.2f} times"),
+        Line("heading visible", as_seconds(our_heading), "",
+             f"hello's {as_seconds(heading)}: {our_heading / heading:.2f} times"),
+        Line("whole first page, vocabulary table drawn", as_seconds(our_whole), "1.5 times hello's",
+             f"hello's whole first page {as_seconds(whole)}: {our_whole / whole:.2f} times"),
     ]  # fmt: skip
     print_table(lines, f"From process start to first page (medians of {REPEATS}, alternating)")
 
@@ -119,7 +118,7 @@ def report_pages(browser: Browser, runs: Path) -> None:
     lines = []
     for name in PAGES:
         again = statistics.median(visit[name] for visit in visits[1:])
-        lines.append(Line(f"to {name}", f"{again:.2f} s", "", f"first visit {visits[0][name]:.2f} s"))
+        lines.append(Line(f"to {name}", as_seconds(again), "", f"first visit {as_seconds(visits[0][name])}"))
     print_table(lines, f"From click to whole page (medians of {REPEATS} after the first visit)")
 
 
@@ -140,7 +139,7 @@ def _wait_for(page: Page, heading: str) -> None:
         page.locator("[data-testid=stPlotlyChart] .main-svg").first.wait_for(state="attached")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Print both tables, or say what is missing."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks app", description=__doc__)
     parser.add_argument("--start", action="store_true", help="only the server's start")
@@ -151,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     from playwright.sync_api import sync_playwright
 
-    print_head("app", ["--start"] if options.start else [])
+    print_head("app", arguments)
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         report_start(browser, Path(folder) / "none")
@@ -160,7 +159,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
             subprocess.run([sys.executable, "-m", "defemb_core", *command], check=True, capture_output=True)
             report_pages(browser, Path(folder) / "runs")
         browser.close()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""What every benchmark shares: a line about the machine, its matrix-product rate, medians and tables."""
+"""What every benchmark shares: a line about the machine, its matrix-product rate, medians, units and tables."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import numpy as np
 
 PACKAGES = ("numpy", "polars", "streamlit", "torch", "transformers", "sentence-transformers", "umap-learn")
 THREADS = 2  # the machines that the targets are set for have two cores
+REPEATS = 3
 SIDE = 2048
 T = TypeVar("T")
 
@@ -92,14 +93,24 @@ def timed(work: Callable[[], T]) -> tuple[float, T]:
     return time.perf_counter() - started, result
 
 
-def median_seconds(work: Callable[[], object], repeats: int = 3) -> float:
+def median_seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
     """Return the median of the wall-clock seconds of `repeats` calls."""
     return statistics.median(timed(work)[0] for _ in range(repeats))
 
 
-def print_head(title: str, options: Sequence[str] = ()) -> None:
-    """Print what runs and on which machine."""
-    print(f"{title}: python -m benchmarks {' '.join([title, *options])}\n\n{describe_machine()}")
+def as_seconds(seconds: float) -> str:
+    """Return a duration with its unit."""
+    return f"{seconds:.2f} s"
+
+
+def as_milliseconds(seconds: float) -> str:
+    """Return a short duration, given in seconds, with its unit."""
+    return f"{1000 * seconds:.1f} ms"
+
+
+def print_head(name: str, arguments: Sequence[str]) -> None:
+    """Print what runs, with its command line, and on which machine."""
+    print(f"{name}: python -m benchmarks {' '.join([name, *arguments])}\n\n{describe_machine()}")
 
 
 def print_table(lines: Sequence[Line], title: str = "") -> None:

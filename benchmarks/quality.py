@@ -2,7 +2,7 @@
 
 The bundled PLM with WordNet, no network. Every figure comes from `reconstruct()` itself; where a choice is no setting
 (hiding the token's own word, the senses' weights), the one function that makes it is replaced for that line. Word pairs
-are read from `--pairs FOLDER` (tab separated: word, word, score) and left out where there is no such folder.
+are read from the files of `--pairs FOLDER` (tab separated: word, word, score) and left out without it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ import numpy as np
 import polars as pl
 
 from benchmarks.machine import Line, print_head, print_table
+from defemb_core import features
 from defemb_core import reconstruction as core
 from defemb_core.definitions import match_definitions
 from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.evaluation.held_out import judge_held_out, split_held_out
-from defemb_core.features import PromptStates, encode_prompts
+from defemb_core.features import PromptStates, definition_texts, encode_prompts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.hub import BUNDLED
 from defemb_core.plm import PLM, load_plm
@@ -33,6 +34,7 @@ from defemb_core.reconstruction import Method, Reconstruction, Settings
 
 ALL_SENSES = 1000
 PAIRS = {"SimLex-999": "EN-SIMLEX-999.txt", "WS-353": "EN-WS-353-ALL.txt", "MEN": "EN-MEN-TR-3k.txt"}
+SIMLEX_TARGET = ("SimLex-999", "pairs with a held-out token", "frozen", "held-out rows")  # the line with a target
 RESAMPLES = 2000
 SEEDS = 5
 # Weight of the sense of rank r (0 = first), before a token's weights are made to sum to 1.
@@ -86,14 +88,6 @@ class Bench:
             made = core.reconstruct(self.plm, self.vocabulary, dictionary or self.dictionary, settings)
         return made, kept[0]
 
-    def held_out_line(self, what: str, settings: Settings, target: str = "", **options: Any) -> Line:
-        """Measure one variant on its held-out tokens."""
-        made, _ = self.rebuild(settings, **options)
-        found = made.evidence["held_out"]
-        chance = np.mean(1 / np.arange(1, found["tokens"] + 1))
-        measured = f"MRR {found['mrr']:.3f}, cosine {found['cosine']:.3f}, median rank {found['median_rank']:.0f}"
-        return Line(what, measured, target, f"of {found['tokens']:,} tokens; chance MRR {chance:.3f}")
-
 
 def open_bench() -> Bench:
     """Load the bundled PLM, its vocabulary and WordNet."""
@@ -104,28 +98,36 @@ def open_bench() -> Bench:
 def report_held_out(bench: Bench, method: Method) -> None:
     """Print the default and the choices behind it, one line each."""
     default = Settings(method)
-    line = partial(bench.held_out_line)
+    found: dict[str, dict[str, Any]] = {}
 
-    def variant(**changes: Any) -> Settings:
-        return dataclasses.replace(default, **changes)
+    def measure(what: str, settings: Settings = default, **options: Any) -> None:
+        found[what] = bench.rebuild(settings, **options)[0].evidence["held_out"]
 
-    lines = [line("default (relations, own word hidden, 5 senses)", default)]
-    lines.append(line("without relations", variant(relations=False)))
-    lines.append(line("own word shown (leaks)", default, hide_word=_show))
-    lines.append(line("own word shown (leaks), without relations", variant(relations=False), hide_word=_show))
+    plain = dataclasses.replace(default, relations=False)
+    measure("default (relations, own word hidden, 5 senses)")
+    measure("without relations", plain)
+    measure("own word shown (leaks)", definition_texts=_texts_with_own_word)
+    measure("own word shown (leaks), without relations", plain, definition_texts=_texts_with_own_word)
     for senses in (1, 3, 5, ALL_SENSES):
         words = "all senses" if senses == ALL_SENSES else f"up to {senses} sense{'s' * (senses > 1)}"
-        lines.append(line(words, variant(max_senses=senses)))
+        measure(words, dataclasses.replace(default, max_senses=senses))
     for name, weight in WEIGHTS.items():
-        lines.append(line(f"weight {name}", default, match_definitions=partial(_weighted, weight)))
+        measure(f"weight {name}", match_definitions=partial(_weighted, weight))
     if method == "instant":
-        lines.append(line("control: definitions shuffled", default, dictionary=shuffled(bench.dictionary)))
-    print_table(lines, f"Held-out tokens, {method}")
+        measure("control: definitions shuffled", dictionary=shuffled(bench.dictionary))
+    lines = [
+        Line(what, f"MRR {x['mrr']:.3f}, cosine {x['cosine']:.3f}, median rank {x['median_rank']:.0f}")
+        for what, x in found.items()
+    ]
+    (tokens,) = {x["tokens"] for x in found.values()}  # every variant holds out the same ones
+    chance = np.mean(1 / np.arange(1, tokens + 1))
+    print_table(lines, f"{tokens:,} held-out tokens, {method} (chance MRR {chance:.3f})")
 
 
-def _show(text: str, word: str, by: str) -> str:
-    del word, by
-    return text
+def _texts_with_own_word(*arguments: Any) -> tuple[list[str], list[str]]:
+    """Return definition_texts as if hiding the token's own word changed nothing."""
+    with patch.object(features, "hide_word", lambda text, word, by: text):
+        return definition_texts(*arguments)
 
 
 def _weighted(weight: Callable[[pl.Expr], pl.Expr], *arguments: Any) -> pl.DataFrame:
@@ -159,11 +161,8 @@ def report_pairs(bench: Bench, method: Method, folder: Path) -> None:
             for rebuilt, table in tables.items():
                 target = "1.00" if (name, part, method, rebuilt) == SIMLEX_TARGET else ""
                 what = f"{name}, {part}: {rebuilt}"
-                lines.append(pair_line(what, bench.plm.matrix, table, ids[chosen], scores[chosen], target))
+                lines.append(pair_line(what, bench.plm.matrix, table, ids[chosen], scores[chosen], target)[0])
     print_table(lines, f"Word similarity, {method} (Spearman of cosine and human score; ratio rebuilt / original)")
-
-
-SIMLEX_TARGET = ("SimLex-999", "pairs with a held-out token", "frozen", "held-out rows")
 
 
 def report_seeds(bench: Bench, method: Method, folder: Path) -> None:
@@ -175,9 +174,9 @@ def report_seeds(bench: Bench, method: Method, folder: Path) -> None:
         held, table = _held_ids(made), original.copy()
         table[held] = predicted
         chosen = np.isin(ids, held).any(axis=1)
-        lines.append(pair_line(f"seed {seed}", original, table, ids[chosen], scores[chosen]))
-        before, after = (spearman(cosines(t, ids[chosen]), scores[chosen]) for t in (original, table))
-        ratios.append(after / before)
+        line, ratio = pair_line(f"seed {seed}", original, table, ids[chosen], scores[chosen])
+        lines.append(line)
+        ratios.append(ratio)
     target = "1.00" if method == "frozen" else ""
     lines.append(Line("mean of the ratios", f"{np.mean(ratios):.3f} ({min(ratios):.2f} to {max(ratios):.2f})", target))
     print_table(lines, f"SimLex-999 pairs with a held-out token, {method}, by the split's seed")
@@ -199,16 +198,20 @@ def read_pairs(file: Path, vocabulary: pl.DataFrame) -> tuple[np.ndarray, np.nda
 
 def pair_line(
     what: str, original: np.ndarray, rebuilt: np.ndarray, ids: np.ndarray, scores: np.ndarray, target: str = ""
-) -> Line:
-    """Compare two tables on the same pairs; the ratio's interval resamples pairs, the same ones for both tables."""
+) -> tuple[Line, float]:
+    """Compare two tables on the same pairs; return a line, and the ratio of their correlations with the scores.
+
+    The ratio's interval resamples pairs, the same ones for both tables.
+    """
     before, after = cosines(original, ids), cosines(rebuilt, ids)
     draws = np.random.default_rng(0).integers(len(ids), size=(RESAMPLES, len(ids)))
     low, high = np.quantile(
         [spearman(after[d], scores[d]) / spearman(before[d], scores[d]) for d in draws], [0.025, 0.975]
     )
     first, second = spearman(before, scores), spearman(after, scores)
-    peer = f"original {first:.3f}: ratio {second / first:.2f} (95 % of resamples {low:.2f} to {high:.2f})"
-    return Line(what, f"{second:.3f} ({len(ids)} pairs)", target, peer)
+    ratio = second / first
+    peer = f"original {first:.3f}: ratio {ratio:.2f} (95 % of resamples {low:.2f} to {high:.2f})"
+    return Line(what, f"{second:.3f} ({len(ids)} pairs)", target, peer), ratio
 
 
 def cosines(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
@@ -243,24 +246,20 @@ def report_isotropy(bench: Bench, method: Method) -> None:
     print_table(lines, f"Isotropy, {method} (I(W) over both signs, 1 is isotropic)")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks quality", description=__doc__)
-    parser.add_argument("--pairs", type=Path, default=Path("../shared/data/wordsim"), help="folder of word pairs")
+    parser.add_argument("--pairs", type=Path, help="folder of word pairs; without it word similarity is left out")
     parser.add_argument("--instant", action="store_true", help="only the method that needs no encoder (a minute)")
     options = parser.parse_args(arguments)
-    print_head("quality", ["--instant"] if options.instant else [])
+    if options.pairs and not options.pairs.is_dir():
+        parser.error(f"no folder {str(options.pairs)!r}; name one that holds {', '.join(PAIRS.values())}")
+    print_head("quality", arguments)
     bench = open_bench()
     methods: tuple[Method, ...] = ("instant",) if options.instant else ("instant", "frozen")
     for method in methods:
         report_held_out(bench, method)
         report_isotropy(bench, method)
-        if not options.pairs.is_dir():
-            print(f"\nno folder {str(options.pairs)!r}: word similarity is left out; name one with --pairs")
-            continue
-        report_pairs(bench, method, options.pairs)
-        report_seeds(bench, method, options.pairs)
-
-
-if __name__ == "__main__":
-    main()
+        if options.pairs:
+            report_pairs(bench, method, options.pairs)
+            report_seeds(bench, method, options.pairs)

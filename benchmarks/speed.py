@@ -16,31 +16,42 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from benchmarks.machine import THREADS, Line, median_seconds, numpy_rate, print_head, print_table, timed, torch_rate
+from benchmarks.machine import (
+    REPEATS,
+    THREADS,
+    Line,
+    T,
+    as_milliseconds,
+    as_seconds,
+    median_seconds,
+    numpy_rate,
+    print_head,
+    print_table,
+    timed,
+    torch_rate,
+)
 from defemb_core.definitions import describe_matches, match_definitions
 from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.dictionaries.wordnet import read_wordnet
-from defemb_core.features import TOKEN_BUDGET, encode_ids, encode_prompts, token_batches
+from defemb_core.features import TOKEN_BUDGET, definition_texts, encode_ids, encode_prompts, token_batches
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.hub import BUNDLED
 from defemb_core.neighbours import nearest_neighbours, normalise_rows
 from defemb_core.plm import PLM, load_plm
 from defemb_core.prompts import make_prompts
-from defemb_core.reconstruction import Reconstruction, Settings, definition_texts, reconstruct
+from defemb_core.reconstruction import Reconstruction, Settings, reconstruct
 
 PROMPTS = 3000
 OURS = 0  # stands for encode_prompts where the peer's batch sizes are keys
 PEER_BATCHES = (32, 64, 128)  # 32 is sentence-transformers' default
-REPEATS = 3
 UNTIL_TABLE = ("definitions", "bags", "map", "rows")
 CLICK_TOKENS = (2003, 5000, 12000, 20000, 29000)
 Cost = tuple[float, float]
-T = TypeVar("T")
 
 
 def report_loading() -> None:
@@ -48,10 +59,10 @@ def report_loading() -> None:
     plm = load_plm(BUNDLED)
     dictionary = load_dictionary("wordnet")
     lines = [
-        Line("load_plm(bundled): verified table, tokenizer", _seconds(median_seconds(lambda: load_plm(BUNDLED)))),
-        Line("plm_vocabulary: kinds, frequency, groups", _seconds(median_seconds(lambda: plm_vocabulary(plm)))),
-        Line("WordNet, read from its files", _seconds(median_seconds(lambda: read_wordnet(Path(dictionary.origin))))),
-        Line("WordNet, from the cache", _seconds(median_seconds(lambda: load_dictionary("wordnet")))),
+        Line("load_plm(bundled): verified table, tokenizer", as_seconds(median_seconds(lambda: load_plm(BUNDLED)))),
+        Line("plm_vocabulary: kinds, frequency, groups", as_seconds(median_seconds(lambda: plm_vocabulary(plm)))),
+        Line("WordNet, read from its files", as_seconds(median_seconds(lambda: read_wordnet(Path(dictionary.origin))))),
+        Line("WordNet, from the cache", as_seconds(median_seconds(lambda: load_dictionary("wordnet")))),
     ]
     print_table(lines, f"Loading (medians of {REPEATS})")
 
@@ -69,10 +80,10 @@ def report_instant(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary) -
     whole, processor = _median(costs, 0), _median(costs, 1)
     rows = f"{int(made.rebuilt.sum()):,} rows, {made.definitions.height:,} senses; {processor:.1f} processor seconds"
     lines = [
-        Line("whole, with evidence", _seconds(whole), "5 s", rows),
-        Line("whole, the first in its process", _seconds(first), "5 s"),
-        Line("the table alone", _seconds(alone), "5 s", ", ".join(UNTIL_TABLE)),
-        *(Line(f"stage {name}", _seconds(seconds)) for name, seconds in stages.items()),
+        Line("whole, with evidence", as_seconds(whole), "5 s", rows),
+        Line("whole, the first in its process", as_seconds(first), "5 s"),
+        Line("the table alone", as_seconds(alone), "5 s", ", ".join(UNTIL_TABLE)),
+        *(Line(f"stage {name}", as_seconds(seconds)) for name, seconds in stages.items()),
     ]
     print_table(lines, f"instant, bundled PLM and WordNet in memory (medians of {REPEATS} after the first)")
     return made
@@ -174,9 +185,9 @@ def report_click(plm: PLM, made: Reconstruction, dictionary: Dictionary) -> None
     again = [timed(partial(click, token))[0] for token in CLICK_TOKENS * REPEATS]
     lookup = median_seconds(lambda: _look_up(made, dictionary))
     lines = [
-        Line("a click: definitions, neighbours in both tables", _milliseconds(statistics.median(again)), "200 ms",
-             f"slowest of {len(again)}: {_milliseconds(max(again))}; first: {_milliseconds(first)}"),
-        Line("all definitions of the vocabulary (page Definitions)", _milliseconds(lookup)),
+        Line("a click: definitions, neighbours in both tables", as_milliseconds(statistics.median(again)), "200 ms",
+             f"slowest of {len(again)}: {as_milliseconds(max(again))}; first: {as_milliseconds(first)}"),
+        Line("all definitions of the vocabulary (page Definitions)", as_milliseconds(lookup)),
     ]  # fmt: skip
     print_table(lines, "On the server")
 
@@ -211,25 +222,17 @@ def child_peak(command: Sequence[str]) -> int:
     return used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f} s"
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{1000 * seconds:.1f} ms"
-
-
 def _per_second(seconds: float) -> str:
     return f"{PROMPTS / seconds:,.0f} prompts/s"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks speed", description=__doc__)
     parser.add_argument("--memory", action="store_true", help="peak memory of a frozen run too (two minutes)")
     options = parser.parse_args(arguments)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    print_head("speed", ["--memory"] if options.memory else [])
+    print_head("speed", arguments)
     rates = f"torch {torch_rate():.1f}, numpy {numpy_rate():.1f}"
     print(f"\nfloat32 products of 2,048 x 2,048 on {THREADS} threads, GFLOP/s: {rates}")
     report_loading()
@@ -239,7 +242,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report_encoding(plm, made)
     if options.memory:
         report_memory()
-
-
-if __name__ == "__main__":
-    main()
