@@ -34,7 +34,6 @@ from defemb_core.reconstruction import Method, Reconstruction, Settings
 
 ALL_SENSES = 1000
 PAIRS = {"SimLex-999": "EN-SIMLEX-999.txt", "WS-353": "EN-WS-353-ALL.txt", "MEN": "EN-MEN-TR-3k.txt"}
-SIMLEX_TARGET = ("SimLex-999", "pairs with a held-out token", "frozen", "held-out rows")  # the line with a target
 RESAMPLES = 2000
 SEEDS = 5
 # Weight of the sense of rank r (0 = first), before a token's weights are made to sum to 1.
@@ -75,11 +74,11 @@ class Bench:
     def rebuild(
         self, settings: Settings, dictionary: Dictionary | None = None, **replaced: Any
     ) -> tuple[Reconstruction, np.ndarray]:
-        """Reconstruct with functions of the module replaced; the second value is the held-out rows' predictions."""
+        """Reconstruct with functions of the module replaced; the second value: held-out rows as `settings` say."""
         kept: list[np.ndarray] = []
 
         def judge(predicted: np.ndarray, true: np.ndarray, centre: np.ndarray) -> Any:
-            kept.append(predicted)
+            kept.append(core.match_norms(predicted, true, centre) if settings.match_norms else predicted)
             return judge_held_out(predicted, true, centre)
 
         with ExitStack() as stack:
@@ -149,37 +148,44 @@ def report_pairs(bench: Bench, method: Method, folder: Path) -> None:
     """Print Spearman's rank correlation with human scores for the original and the rebuilt table."""
     made, predicted = bench.rebuild(Settings(method))
     held = _held_ids(made)
-    tables = {"held-out rows": bench.plm.matrix.copy(), "all covered rows, cross-fitted": made.matrix}
+    tables = {"held-out rows": bench.plm.matrix.copy(), "held-out rows, norms as predicted": bench.plm.matrix.copy()}
     tables["held-out rows"][held] = predicted
-    half = Settings(method, blend=0.5, match_norms=True)
-    tables["half original, half rebuilt, cross-fitted"] = bench.rebuild(half)[0].matrix
+    tables["held-out rows, norms as predicted"][held] = bench.rebuild(Settings(method, match_norms=False))[1]
+    tables["all covered rows, cross-fitted"] = made.matrix
+    tables["half original, half rebuilt, cross-fitted"] = bench.rebuild(Settings(method, blend=0.5))[0].matrix
     lines = []
     for name, file in PAIRS.items():
         ids, scores = read_pairs(folder / file, bench.vocabulary)
         with_held = np.isin(ids, held).any(axis=1)
         for part, chosen in (("all pairs", with_held | True), ("pairs with a held-out token", with_held)):
             for rebuilt, table in tables.items():
-                target = "1.00" if (name, part, method, rebuilt) == SIMLEX_TARGET else ""
                 what = f"{name}, {part}: {rebuilt}"
-                lines.append(pair_line(what, bench.plm.matrix, table, ids[chosen], scores[chosen], target)[0])
+                lines.append(pair_line(what, bench.plm.matrix, table, ids[chosen], scores[chosen])[0])
     print_table(lines, f"Word similarity, {method} (Spearman of cosine and human score; ratio rebuilt / original)")
 
 
 def report_seeds(bench: Bench, method: Method, folder: Path) -> None:
-    """Print the SimLex-999 ratio for other held-out splits: how much of it is the split's luck."""
-    ids, scores = read_pairs(folder / PAIRS["SimLex-999"], bench.vocabulary)
-    lines, ratios, original = [], [], bench.plm.matrix
+    """Print the ratio on pairs with a held-out token for several splits: how much of it is one split's luck."""
+    sets = {name: read_pairs(folder / file, bench.vocabulary) for name, file in PAIRS.items()}
+    original, lines = bench.plm.matrix, []
+    ratios: dict[str, list[float]] = {name: [] for name in sets}
     for seed in range(SEEDS):
         made, predicted = bench.rebuild(Settings(method, seed=seed))
         held, table = _held_ids(made), original.copy()
         table[held] = predicted
-        chosen = np.isin(ids, held).any(axis=1)
-        line, ratio = pair_line(f"seed {seed}", original, table, ids[chosen], scores[chosen])
-        lines.append(line)
-        ratios.append(ratio)
-    target = "1.00" if method == "frozen" else ""
-    lines.append(Line("mean of the ratios", f"{np.mean(ratios):.3f} ({min(ratios):.2f} to {max(ratios):.2f})", target))
-    print_table(lines, f"SimLex-999 pairs with a held-out token, {method}, by the split's seed")
+        for name, (ids, scores) in sets.items():
+            chosen = np.isin(ids, held).any(axis=1)
+            line, ratio = pair_line(f"{name}, seed {seed}", original, table, ids[chosen], scores[chosen])
+            lines.append(line)
+            ratios[name].append(ratio)
+    for name, found in ratios.items():
+        target = "1.00" if (name, method) == ("SimLex-999", "frozen") else ""
+        lines.append(
+            Line(f"{name}, mean of the ratios", f"{np.mean(found):.3f} ({min(found):.2f} to {max(found):.2f})", target)
+        )
+    print_table(
+        sorted(lines, key=lambda line: line.what), f"Pairs with a held-out token, {method}, by the split's seed"
+    )
 
 
 def _held_ids(made: Reconstruction) -> np.ndarray:
@@ -197,7 +203,7 @@ def read_pairs(file: Path, vocabulary: pl.DataFrame) -> tuple[np.ndarray, np.nda
 
 
 def pair_line(
-    what: str, original: np.ndarray, rebuilt: np.ndarray, ids: np.ndarray, scores: np.ndarray, target: str = ""
+    what: str, original: np.ndarray, rebuilt: np.ndarray, ids: np.ndarray, scores: np.ndarray
 ) -> tuple[Line, float]:
     """Compare two tables on the same pairs; return a line, and the ratio of their correlations with the scores.
 
@@ -211,7 +217,7 @@ def pair_line(
     first, second = spearman(before, scores), spearman(after, scores)
     ratio = second / first
     peer = f"original {first:.3f}: ratio {ratio:.2f} (95 % of resamples {low:.2f} to {high:.2f})"
-    return Line(what, f"{second:.3f} ({len(ids)} pairs)", target, peer), ratio
+    return Line(what, f"{second:.3f} ({len(ids)} pairs)", "", peer), ratio
 
 
 def cosines(table: np.ndarray, ids: np.ndarray) -> np.ndarray:

@@ -277,6 +277,24 @@ def test_a_full_disk(capfd, tmp_path, words, monkeypatch):
     assert read_status(tmp_path / "run").state == "failed"
 
 
+AS_A_PROCESS = """
+import os, runpy, sys
+sys.argv = ["defemb_core", "runs"]
+try:
+    runpy.run_module("defemb_core", run_name="__main__")
+except SystemExit:
+    print(os.environ["OMP_WAIT_POLICY"], "torch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("chosen", [None, "ACTIVE"])
+def test_threads_wait_without_spinning_unless_told_otherwise(tmp_path, chosen):
+    given = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    given |= {"DEFEMB_RUNS": str(tmp_path)} | ({"OMP_WAIT_POLICY": chosen} if chosen else {})
+    done = subprocess.run([sys.executable, "-c", AS_A_PROCESS], capture_output=True, text=True, env=given, check=True)
+    assert done.stdout.split() == [chosen or "PASSIVE", "False"]  # torch reads it when it is imported
+
+
 # Stopping and going on
 
 
