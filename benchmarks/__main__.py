@@ -23,7 +23,7 @@ def main() -> int:
     if name not in NAMES:
         print(f"unknown benchmark {name!r}; choose one of {', '.join(NAMES)}", file=sys.stderr)
         return 2
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `python -m defemb_core` does
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as `python -m defemb_core` does
     import_module(f"benchmarks.{name}").main(sys.argv[2:])
     return 0
 

@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -135,6 +136,51 @@ def test_progress_ends_at_the_number_of_distinct_prompts(tiny_plm):
     prompts = prompts_for(tiny_plm)
     encode_prompts(tiny_plm, prompts * 2, budget=1, progress=lambda done, of: told.append((done, of)))
     assert told == [(i, len(TEXTS)) for i in range(1, len(TEXTS) + 1)]
+
+
+def test_whoever_stops_listening_stops_the_work(tiny_plm):
+    seen, threads = [], torch.get_num_threads()
+
+    class Slow:
+        config = tiny_plm.encoder().config
+
+        def __call__(self, input_ids, **more):
+            seen.append(len(input_ids))
+            time.sleep(0.02)
+            return tiny_plm.encoder()(input_ids=input_ids, **more)
+
+    def stop(done, of):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encode_prompts(tiny_plm, [f"[MASK] means {i}" for i in range(200)], Slow(), budget=1, progress=stop)
+    at_the_end = len(seen)
+    time.sleep(0.1)
+    assert len(seen) == at_the_end < 100
+    assert torch.get_num_threads() == threads
+
+
+def test_what_goes_wrong_in_a_batch_is_raised(tiny_plm):
+    class Broken:
+        config = tiny_plm.encoder().config
+
+        def __call__(self, **more):
+            raise MemoryError("no more")
+
+    with pytest.raises(MemoryError, match="no more"):
+        encode_prompts(tiny_plm, prompts_for(tiny_plm), Broken(), budget=1)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_number_of_threads_does_not_change_a_bit(tiny_plm, threads):
+    prompts, before = prompts_for(tiny_plm), torch.get_num_threads()
+    expected = encode_prompts(tiny_plm, prompts, budget=25)
+    torch.set_num_threads(threads)
+    try:
+        found = encode_prompts(tiny_plm, prompts, budget=25)
+    finally:
+        torch.set_num_threads(before)
+    assert (found.mask.tobytes(), found.mean.tobytes()) == (expected.mask.tobytes(), expected.mean.tobytes())
 
 
 def test_no_prompts(tiny_plm):

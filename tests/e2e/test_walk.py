@@ -88,7 +88,7 @@ def maps(tab):
     """Both maps, once they are drawn."""
     charts = tab.get_by_test_id("stPlotlyChart")
     for map_ in (charts.nth(0), charts.nth(1)):
-        expect(map_.locator(".g-gtitle")).to_contain_text(" rows shown", timeout=60 * SECOND)
+        expect(map_.locator(".g-gtitle")).to_contain_text("all 30,522 rows", timeout=60 * SECOND)
     return charts
 
 
