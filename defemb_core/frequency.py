@@ -1,12 +1,15 @@
 """How frequent each row of a vocabulary is: its rank, its word frequency, and the frequent / medium / rare groups."""
 
+import hashlib
 import math
 import string
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from defemb_core.cache import cache_folder, cached_frame
 from defemb_core.errors import SettingsError
 from defemb_core.vocabulary import read_vocabulary, tokenizer_kind
 
@@ -17,6 +20,7 @@ Source = Literal["vocabulary", "wordfreq"]
 
 SOURCES: tuple[Source, ...] = ("vocabulary", "wordfreq")
 GROUPS = pl.Enum(["frequent", "medium", "rare", "none"])
+_FRAME_VERSION = 1  # part of the cache key: raise it when the same tokenizer gives another frame
 
 _PUNCTUATION = string.punctuation + "“”‘’„«»…–—£€¥"  # at the ends of a word, where wordfreq does not keep it
 _ZIPF_OF_CERTAINTY = 9  # Zipf scale: log10 of the occurrences in 10^9 words
@@ -125,14 +129,26 @@ def plm_vocabulary(
 ) -> pl.DataFrame:
     """Return the whole vocabulary frame of a PLM: what each row stands for and how frequent it is.
 
+    It is kept on disk under the tokenizer's content and the arguments: word frequencies take longer to load than all
+    the rest of a first page.
+
     Args:
         plm: gives the tokenizer, the number of rows and the special ids.
         source: as in add_frequency; None takes the one that suits the tokenizer.
         groups: as in add_frequency.
         language: as in add_frequency.
+
+    Raises:
+        SettingsError: as add_frequency does.
     """
-    frame = read_vocabulary(plm.tokenizer, plm.rows, plm.special_ids)
-    return add_frequency(frame, source or default_source(tokenizer_kind(plm.tokenizer)), groups, language)
+    source, groups = source or default_source(tokenizer_kind(plm.tokenizer)), groups or Groups()
+
+    def build() -> pl.DataFrame:
+        return add_frequency(read_vocabulary(plm.tokenizer, plm.rows, plm.special_ids), source, groups, language)
+
+    made_of = (_FRAME_VERSION, version("wordfreq"), plm.rows, sorted(plm.special_ids), source, groups, language)
+    key = hashlib.sha256(f"{made_of}{plm.tokenizer.to_str()}".encode()).hexdigest()
+    return cached_frame(cache_folder() / "vocabularies" / f"{key[:32]}.parquet", build)
 
 
 def _group(groups: Groups, taking_part: int) -> pl.Expr:

@@ -1,10 +1,12 @@
+from types import SimpleNamespace
+
 import polars as pl
 import pytest
 import tiny
 import wordfreq
 
 from defemb_core.errors import SettingsError
-from defemb_core.frequency import Groups, add_frequency, default_source
+from defemb_core.frequency import Groups, add_frequency, default_source, plm_vocabulary
 from defemb_core.vocabulary import KINDS, read_vocabulary
 
 RESERVED = ("special", "unused")
@@ -180,3 +182,26 @@ def test_default_source():
 def test_an_empty_or_all_special_vocabulary_has_no_groups():
     assert add_frequency(vocabulary_of(("[PAD]", "special"), ("[CLS]", "special")))["group"].to_list() == ["none"] * 2
     assert add_frequency(vocabulary_of()).height == 0
+
+
+@pytest.mark.parametrize("change", [{"source": "wordfreq"}, {"groups": Groups(0.1, 0.1, 0.8)}, {}])
+def test_a_plms_vocabulary_is_the_same_from_disk(tiny_plm, monkeypatch, tmp_path, change):
+    monkeypatch.setenv("DEFEMB_CACHE", str(tmp_path))
+    fresh = add_frequency(
+        read_vocabulary(tiny_plm.tokenizer, tiny_plm.rows, tiny_plm.special_ids), **{"source": "vocabulary", **change}
+    )
+    plm_vocabulary(tiny_plm)  # another frame in the same cache
+    built = plm_vocabulary(tiny_plm, **change)
+    monkeypatch.setattr("defemb_core.frequency.add_frequency", lambda *_: pytest.fail("built again"))
+    read = plm_vocabulary(tiny_plm, **change)
+    assert fresh.schema == built.schema == read.schema
+    assert fresh.equals(built)
+    assert fresh.equals(read)
+
+
+@pytest.mark.parametrize("change", [{"rows": 500}, {"special_ids": frozenset({9})}])
+def test_another_plm_has_a_frame_of_its_own(tiny_plm, monkeypatch, tmp_path, change):
+    monkeypatch.setenv("DEFEMB_CACHE", str(tmp_path))
+    parts = {name: getattr(tiny_plm, name) for name in ("tokenizer", "rows", "special_ids")}
+    one, other = (SimpleNamespace(**{**parts, **more}) for more in ({}, change))
+    assert not plm_vocabulary(one).equals(plm_vocabulary(other))
