@@ -25,7 +25,7 @@ from defemb_core import features
 from defemb_core import reconstruction as core
 from defemb_core.definitions import match_definitions
 from defemb_core.dictionaries import Dictionary, load_dictionary
-from defemb_core.evaluation.held_out import judge_held_out, split_held_out
+from defemb_core.evaluation.held_out import chance_mrr, judge_held_out, split_held_out
 from defemb_core.features import PromptStates, definition_texts, encode_prompts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.hub import BUNDLED
@@ -119,8 +119,7 @@ def report_held_out(bench: Bench, method: Method) -> None:
         for what, x in found.items()
     ]
     (tokens,) = {x["tokens"] for x in found.values()}  # every variant holds out the same ones
-    chance = np.mean(1 / np.arange(1, tokens + 1))
-    print_table(lines, f"{tokens:,} held-out tokens, {method} (chance MRR {chance:.3f})")
+    print_table(lines, f"{tokens:,} held-out tokens, {method} (chance MRR {chance_mrr(tokens):.3f})")
 
 
 def _texts_with_own_word(*arguments: Any) -> tuple[list[str], list[str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from defemb_core.evaluation.held_out import chance_mrr
 from defemb_core.hub import BUNDLED, BUNDLED_NAME
 from defemb_core.version import VERSION
 
@@ -106,14 +107,9 @@ def _evidence(held_out: dict[str, Any] | None) -> str:
         "predicted from\ntheir definitions alone, compare with their true rows so:\n\n"
         "| measure | value | chance | best |\n|---|---|---|---|\n"
         f"| mean centred cosine | {held_out['cosine']:.3f} | 0 | 1 |\n"
-        f"| mean reciprocal rank of the true row | {held_out['mrr']:.3f} | {_chance_mrr(tokens):.3f} | 1 |\n"
+        f"| mean reciprocal rank of the true row | {held_out['mrr']:.3f} | {chance_mrr(tokens):.3f} | 1 |\n"
         f"| median rank of the true row | {held_out['median_rank']:g} | {(tokens + 1) / 2:g} | 1 |"
     )
-
-
-def _chance_mrr(tokens: int) -> float:
-    """Return the expected reciprocal of a rank drawn evenly from 1 to `tokens`."""
-    return sum(1.0 / rank for rank in range(1, tokens + 1)) / max(tokens, 1)
 
 
 def _how_to_load(plm: PLM) -> str:

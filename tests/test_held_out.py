@@ -3,7 +3,7 @@ import pytest
 
 from defemb_core.errors import SettingsError
 from defemb_core.evaluation import held_out
-from defemb_core.evaluation.held_out import judge_held_out, split_held_out
+from defemb_core.evaluation.held_out import chance_mrr, judge_held_out, split_held_out
 
 
 def rows(count=60, width=7, seed=0):
@@ -47,6 +47,10 @@ def test_random_predictions_are_at_chance():
     assert abs(found.cosine) < 0.02
     assert found.mrr == pytest.approx(chance, rel=0.7)
     assert found.median_rank == pytest.approx((count + 1) / 2, rel=0.1)
+
+
+def test_the_chance_of_guesses():
+    assert [chance_mrr(n) for n in (0, 1, 3)] == pytest.approx([0, 1, (1 + 1 / 2 + 1 / 3) / 3])
 
 
 def test_a_prediction_that_says_nothing_earns_chance():

@@ -64,6 +64,11 @@ def judge_held_out(predicted: np.ndarray, true: np.ndarray, centre: np.ndarray) 
     return HeldOut(len(a), float(own.mean()), float((1.0 / ranks).mean()), float(np.median(ranks)))
 
 
+def chance_mrr(tokens: int) -> float:
+    """Return the mean reciprocal rank of guesses: the expected reciprocal of a rank drawn evenly from 1 to `tokens`."""
+    return float(np.mean(1.0 / np.arange(1, tokens + 1))) if tokens else 0.0
+
+
 def _unit(rows: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
     return rows / np.where(norms > 0, norms, 1.0)
