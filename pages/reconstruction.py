@@ -36,8 +36,8 @@ with st.form("settings", border=True):
     left, middle, right = st.columns(3, gap="large")
     method = left.segmented_control(
         "Method", METHODS, default="instant", required=True,
-        help="instant: definitions as bags of input embeddings, seconds. frozen: these and the PLM's states, a minute or "
-        "two on two cores, better on held-out tokens.",
+        help="instant: definitions as bags of input embeddings, seconds. frozen: these and the PLM's states, a minute "
+        "or two on two cores, better on held-out tokens.",
     )  # fmt: skip
     dictionary = left.text_input("Dictionary", WORDNET, help="'wordnet' or 'wordnet:FOLDER'.")
     relations = left.toggle(
