@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.machine import Line, print_head, print_table
-from defemb_core import features
+from defemb_core import features, methods
 from defemb_core import reconstruction as core
 from defemb_core.definitions import match_definitions
 from defemb_core.dictionaries import Dictionary, load_dictionary
@@ -29,8 +29,9 @@ from defemb_core.evaluation.held_out import chance_mrr, judge_held_out, split_he
 from defemb_core.features import PromptStates, definition_texts, encode_prompts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.hub import BUNDLED
+from defemb_core.methods import Method
 from defemb_core.plm import PLM, load_plm
-from defemb_core.reconstruction import Method, Reconstruction, Settings
+from defemb_core.reconstruction import Reconstruction, Settings
 
 ALL_SENSES = 1000
 PAIRS = {"SimLex-999": "EN-SIMLEX-999.txt", "WS-353": "EN-WS-353-ALL.txt", "MEN": "EN-MEN-TR-3k.txt"}
@@ -83,7 +84,7 @@ class Bench:
 
         with ExitStack() as stack:
             for name, function in {"encode_prompts": self.encode, "judge_held_out": judge, **replaced}.items():
-                stack.enter_context(patch.object(core, name, function))
+                stack.enter_context(patch.object(methods if hasattr(methods, name) else core, name, function))
             made = core.reconstruct(self.plm, self.vocabulary, dictionary or self.dictionary, settings)
         return made, kept[0]
 
@@ -113,7 +114,7 @@ def report_held_out(bench: Bench, method: Method) -> None:
     for name, weight in WEIGHTS.items():
         measure(f"weight {name}", match_definitions=partial(_weighted, weight))
     if method == "instant":
-        measure("control: definitions shuffled", dictionary=shuffled(bench.dictionary))
+        measure("control: definitions given to other tokens", dataclasses.replace(default, method="random"))
     lines = [
         Line(what, f"MRR {x['mrr']:.3f}, cosine {x['cosine']:.3f}, median rank {x['median_rank']:.0f}")
         for what, x in found.items()
@@ -133,14 +134,6 @@ def _weighted(weight: Callable[[pl.Expr], pl.Expr], *arguments: Any) -> pl.DataF
     matches = match_definitions(*arguments)
     raw = weight(pl.int_range(pl.len()).cast(pl.Float64))
     return matches.with_columns(weight=(raw / raw.sum()).over("token_id").cast(pl.Float32))
-
-
-def shuffled(dictionary: Dictionary) -> Dictionary:
-    """Return the dictionary with every sense's content given to some other word."""
-    content = ["pos", "definition", "related"]
-    order = np.random.default_rng(0).permutation(dictionary.definitions.height)
-    mixed = dictionary.definitions.with_columns(dictionary.definitions.select(content)[order])
-    return dataclasses.replace(dictionary, definitions=mixed)
 
 
 def report_pairs(bench: Bench, method: Method, folder: Path) -> None:

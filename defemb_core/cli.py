@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from defemb_core.dictionaries import WORDNET
 from defemb_core.errors import DefembError, SettingsError
 from defemb_core.hub import BUNDLED
-from defemb_core.reconstruction import METHODS, STAGE_SHARES, Settings, reconstruct
+from defemb_core.methods import METHODS, STAGE_SHARES
+from defemb_core.reconstruction import Settings, reconstruct
 from defemb_core.runs import ANALYSIS, Cancelled, Reporter, list_runs, queue_run, run_path, working_in
 
 if TYPE_CHECKING:
@@ -102,12 +103,13 @@ def _add_reconstruct(commands: Any) -> None:
     sub.add_argument("--revision", help="the hub's branch, tag or commit")
     sub.add_argument("--dictionary", default=WORDNET, help="'wordnet' or 'wordnet:FOLDER'")
     for name, kind, what in (
-        ("method", str, f"{' or '.join(METHODS)} (default: %(default)s)"),
+        ("method", str, f"{', '.join(METHODS)} (default: %(default)s)"),
         ("alpha", float, "share of the lowest-frequency covered rows to rebuild (default: %(default)s, all)"),
         ("blend", float, "share of the rebuilt row in the new one (default: %(default)s)"),
         ("max_senses", int, "senses used of each token (default: %(default)s)"),
         ("folds", int, "parts of the cross-fitting (default: %(default)s)"),
         ("seed", int, "of folds and held-out split (default: %(default)s)"),
+        ("directions", int, "of all-but-the-top, 0 for a hundredth of the columns (default: %(default)s)"),
     ):
         sub.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(Settings, name), help=what)
     sub.add_argument(
@@ -151,9 +153,10 @@ def _reconstruct(options: argparse.Namespace) -> None:
         if options.analyse:
             queue_run(options.out / ANALYSIS)
     held, covered = made.evidence["held_out"], made.evidence["coverage"]
+    judged = f"held-out MRR {held['mrr']:.3f} over {held['tokens']:,} tokens" if held else "nothing is predicted"
     _say(
         f"rebuilt {covered['rebuilt']:,} of {covered['rows']:,} rows, {covered['without_definition']:,} have no "
-        f"definition; held-out MRR {held['mrr']:.3f} over {held['tokens']:,} tokens; {options.out}"
+        f"definition; {judged}; {options.out}"
     )
     if options.analyse:
         options.run = str(options.out)

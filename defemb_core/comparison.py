@@ -20,8 +20,9 @@ from defemb_core.errors import RunError
 from defemb_core.hub import BUNDLED
 from defemb_core.neighbours import Neighbours, nearest_neighbours, neighbour_turnover
 from defemb_core.plm import PLM, load_plm
+from defemb_core.progress import Progress
 from defemb_core.projection import Projection, align
-from defemb_core.reconstruction import Progress, Reconstruction
+from defemb_core.reconstruction import Reconstruction
 from defemb_core.reconstruction_files import load_reconstruction
 from defemb_core.umap_projection import UmapSettings, project_umap
 

@@ -7,48 +7,25 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from defemb_core.definitionemb import cross_fit, fit_map
 from defemb_core.definitions import MAX_SENSES, describe_matches, match_definitions
 from defemb_core.errors import RunError, SettingsError
-from defemb_core.evaluation.held_out import judge_held_out, split_held_out
-from defemb_core.features import bag_of_embeddings, definition_texts, encode_prompts
 from defemb_core.isotropy import isotropy_by_group
-from defemb_core.prompts import make_prompts
+from defemb_core.methods import METHODS, TRANSFORMATIONS, Method, Prediction, predict_rows, shuffled
+from defemb_core.progress import Clock, Progress
 from defemb_core.version import VERSION
 
 if TYPE_CHECKING:
     from defemb_core.dictionaries import Dictionary
     from defemb_core.plm import PLM
 
-Method = Literal["instant", "frozen"]
-METHODS: tuple[Method, ...] = get_args(Method)
 PACKAGES = ("numpy", "polars", "scipy", "tokenizers", "torch", "transformers", "wordfreq")
-
-# Share of each stage in the whole work, measured on the bundled PLM and WordNet; the progress bar moves by these.
-STAGE_SHARES: dict[str, dict[str, float]] = {
-    "instant": {"definitions": 0.05, "bags": 0.2, "map": 0.2, "held-out": 0.25, "rows": 0.05, "isotropy": 0.25},
-    "frozen": {
-        "definitions": 0.01,
-        "bags": 0.02,
-        "encoder": 0.9,
-        "map": 0.03,
-        "held-out": 0.02,
-        "rows": 0.01,
-        "isotropy": 0.01,
-    },
-}
-
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total); may raise to stop the work."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +33,18 @@ class Settings:
     """How a table is rebuilt.
 
     Attributes:
-        method: "instant" (features are the definition's own input embeddings) or "frozen" (these and the PLM's states).
+        method: "instant" (features are the definition's own input embeddings), "frozen" (these and the PLM's states),
+            or one of methods.BASELINES.
         alpha: share of the lowest-frequency rows with a definition that are rebuilt, 0 to 1; 1 rebuilds all of them.
         blend: share of the rebuilt row in the new one, 0 (original) to 1.
         match_norms: whether each rebuilt row's distance to the mean row is scaled to its original's. Ridge predictions
             lie nearer to the mean than the rows that they predict, which a table that mixes them with kept rows shows
-            in its isotropy (benchmarks/RESULTS.md).
+            in its isotropy (benchmarks/RESULTS.md). Methods that turn the whole table set their own scale.
         relations: whether synonyms, hypernyms and derived words count as part of a definition, where there are any.
         max_senses: senses used of each token.
         folds: parts of the cross-fitting; each rebuilt row comes from a map that did not see that row.
-        seed: of the folds and the held-out split.
+        seed: of the folds, the held-out split and the control "random".
+        directions: how many principal directions "all-but-the-top" removes, 0 for a hundredth of the columns.
 
     Raises:
         SettingsError: a value is outside its range.
@@ -79,6 +58,7 @@ class Settings:
     max_senses: int = MAX_SENSES
     folds: int = 5
     seed: int = 0
+    directions: int = 0
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -87,7 +67,7 @@ class Settings:
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:  # also refuses NaN
                 raise SettingsError(f"{name} must lie between 0 and 1, is {value}")
-        for name, least in (("max_senses", 1), ("folds", 2), ("seed", 0)):
+        for name, least in (("max_senses", 1), ("folds", 2), ("seed", 0), ("directions", 0)):
             if getattr(self, name) < least:
                 raise SettingsError(f"{name} must be {least} or more, is {getattr(self, name)}")
 
@@ -131,11 +111,10 @@ class Reconstruction:
 def reconstruct(
     plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, settings: Settings, progress: Progress | None = None
 ) -> Reconstruction:
-    """Rebuild the PLM's embedding table from a dictionary's definitions.
+    """Rebuild the PLM's embedding table.
 
-    Each token's senses become feature vectors, averaged by the senses' weights; a ridge map takes them to the true
-    rows, cross-fitted so that no row helps to predict itself; the rows chosen by `alpha` are replaced. The same map,
-    fitted on 80 % of the covered tokens, is judged on the other 20 %.
+    The method predicts rows (methods.predict_rows); of these, the share `alpha` with the lowest frequency replaces the
+    original ones.
 
     Args:
         plm: its table is the original and stays as it is.
@@ -145,40 +124,38 @@ def reconstruct(
         progress: told of every stage.
 
     Raises:
-        SettingsError: fewer covered rows than folds.
+        SettingsError: too few covered rows for the folds, or more directions than columns.
         PLMError: method "frozen" with a tokenizer that has no mask token.
     """
-    clock = _Clock(progress or _silent)
+    clock = Clock(progress)
+    if settings.method in TRANSFORMATIONS:
+        settings = dataclasses.replace(settings, match_norms=False)
     with clock.stage("definitions"):
         matches = match_definitions(vocabulary, dictionary, settings.max_senses)
         senses = describe_matches(vocabulary, matches, dictionary)
-        ids = senses["token_id"].unique(maintain_order=True).to_numpy()
-    if len(ids) < 2 * settings.folds:
+        if settings.method == "random":
+            senses = shuffled(senses, settings.seed)
+    covered = senses["token_id"].n_unique()
+    if covered < 2 * settings.folds and settings.method not in TRANSFORMATIONS:
         raise SettingsError(
-            f"only {len(ids)} of {plm.rows} rows have a definition in {dictionary.name}, too few for "
+            f"only {covered} of {plm.rows} rows have a definition in {dictionary.name}, too few for "
             f"{settings.folds} folds; name a larger dictionary or take fewer folds"
         )
-    blocks = _token_features(plm, senses, settings, clock)
-    with clock.stage("map"):
-        fitted = cross_fit(blocks, plm.matrix[ids], settings.folds, settings.seed)
-    with clock.stage("held-out"):
-        held_out = _hold_out(plm, ids, blocks, settings)
+    predicted = predict_rows(plm, vocabulary, senses, settings, clock)
     with clock.stage("rows"):
-        chosen = _lowest_frequency(vocabulary, ids, settings.alpha)
-        centre = plm.matrix[ids].mean(axis=0)
-        matrix, rebuilt = _replace_rows(plm.matrix, ids[chosen], fitted.predictions[chosen], centre, settings)
+        matrix, rebuilt = _replace_rows(plm.matrix, vocabulary, predicted, settings)
     with clock.stage("isotropy"):
         groups = vocabulary["group"].cast(pl.String).to_numpy()
         isotropy = {
             name: {group: measured.to_dict() for group, measured in isotropy_by_group(table, groups).items()}
             for name, table in (("original", plm.matrix), ("rebuilt", matrix))
         }
-    taking_part = vocabulary.filter(pl.col("group") != "none").height
+    without = vocabulary.filter(pl.col("group") != "none").height - covered
     evidence = {
-        "held_out": dataclasses.asdict(held_out),
-        "coverage": {"rows": plm.rows, "rebuilt": int(rebuilt.sum()), "without_definition": taking_part - len(ids)},
+        "held_out": dataclasses.asdict(predicted.held_out) if predicted.held_out else None,
+        "coverage": {"rows": plm.rows, "rebuilt": int(rebuilt.sum()), "without_definition": without},
         "isotropy": isotropy,
-        "strength": fitted.strength,
+        **predicted.chosen,
         "seconds": clock.seconds,
         "peak_memory_mb": peak_memory_mb(),
     }
@@ -191,28 +168,6 @@ def peak_memory_mb() -> float:
     """Return the process's peak resident memory in MB (10^6 bytes)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
-
-
-def _token_features(plm: PLM, senses: pl.DataFrame, settings: Settings, clock: _Clock) -> list[np.ndarray]:
-    """Return feature blocks, one line a covered token: the weighted mean over its senses."""
-    glosses, texts = definition_texts(senses, settings.relations, plm.mask_token or "")
-    with clock.stage("bags"):
-        blocks = [bag_of_embeddings(plm, texts)]
-    if settings.method == "frozen":
-        with clock.stage("encoder"):
-            prompts = make_prompts(glosses, senses["pos"], plm.mask_token or "")
-            states = encode_prompts(plm, prompts, progress=lambda done, of: clock.tell("encoder", done, of))
-            blocks += [states.mask, states.mean]
-    starts = np.flatnonzero(np.diff(senses["token_id"].to_numpy(), prepend=-1))
-    weight = senses["weight"].to_numpy()[:, None]
-    return [np.add.reduceat(block * weight, starts, axis=0) for block in blocks]
-
-
-def _hold_out(plm: PLM, ids: np.ndarray, blocks: list[np.ndarray], settings: Settings) -> Any:
-    fitted, held = split_held_out(len(ids), settings.seed)
-    mapping = fit_map([block[fitted] for block in blocks], plm.matrix[ids[fitted]], settings.folds, settings.seed)
-    predicted = mapping.predict(np.concatenate([block[held] for block in blocks], axis=1))
-    return judge_held_out(predicted, plm.matrix[ids[held]], mapping.intercept)
 
 
 def _lowest_frequency(vocabulary: pl.DataFrame, ids: np.ndarray, alpha: float) -> np.ndarray:
@@ -241,10 +196,13 @@ def match_norms(rows: np.ndarray, originals: np.ndarray, centre: np.ndarray) -> 
 
 
 def _replace_rows(
-    original: np.ndarray, ids: np.ndarray, predicted: np.ndarray, centre: np.ndarray, settings: Settings
+    original: np.ndarray, vocabulary: pl.DataFrame, predicted: Prediction, settings: Settings
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the new table and which of its rows differ from the original by intent; `centre` is the mean row (H,)."""
-    rows = match_norms(predicted, original[ids], centre) if settings.match_norms else predicted
+    """Return the new table and which of its rows differ from the original by intent."""
+    chosen = _lowest_frequency(vocabulary, predicted.ids, settings.alpha)
+    ids, rows = predicted.ids[chosen], predicted.rows[chosen]
+    if settings.match_norms:
+        rows = match_norms(rows, original[ids], original[predicted.ids].mean(axis=0))
     matrix, rebuilt = original.copy(), np.zeros(len(original), dtype=bool)
     if settings.blend > 0:  # a blend of 0 leaves the table as it is, to the bit
         matrix[ids] = rows if settings.blend == 1 else (1 - settings.blend) * original[ids] + settings.blend * rows
@@ -271,23 +229,3 @@ def _provenance(plm: PLM, dictionary: Dictionary, settings: Settings, vocabulary
         "python": platform.python_version(),
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-
-
-class _Clock:
-    """Tells progress and keeps how long each stage took, in seconds."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.tell = progress
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        self.tell(name, 0, 1)
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - start, 3)
-        self.tell(name, 1, 1)
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    del stage, done, total

@@ -11,10 +11,10 @@ import defemb_core
 
 ROOT = Path(defemb_core.__file__).parent
 ORDER = [
-    "errors", "version", "cache", "text", "weights", "hub", "plm", "vocabulary", "frequency",
+    "errors", "version", "progress", "cache", "text", "weights", "hub", "plm", "vocabulary", "frequency",
     "dictionaries", "definitions", "prompts", "features", "definitionemb",
     "spectrum", "isotropy", "neighbours", "projection", "umap_projection", "evaluation",
-    "reconstruction", "reconstruction_files", "comparison", "palette", "figures",
+    "baselines", "methods", "reconstruction", "reconstruction_files", "comparison", "palette", "figures",
     "export_card", "export_checkpoint", "export", "runs", "processes", "cli", "__main__",
 ]  # fmt: skip
 """Every module and package of the core; each may import those before it."""

@@ -14,8 +14,9 @@ from tiny_plm import save_gpt2
 from defemb_core import cli, comparison
 from defemb_core.cli import Request, main
 from defemb_core.frequency import Groups
+from defemb_core.methods import STAGE_SHARES
 from defemb_core.projection import Projection
-from defemb_core.reconstruction import STAGE_SHARES, Settings
+from defemb_core.reconstruction import Settings
 from defemb_core.reconstruction_files import load_reconstruction
 from defemb_core.runs import read_status
 
@@ -301,12 +302,12 @@ def test_threads_spin_little_unless_told_otherwise(tmp_path, chosen, rounds):
 
 
 def test_the_keyboard_stops_it(capfd, tmp_path, words, monkeypatch):
-    from defemb_core import reconstruction
+    from defemb_core import methods
 
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reconstruction, "cross_fit", interrupt)
+    monkeypatch.setattr(methods, "cross_fit", interrupt)
     assert main([*words, "--out", str(tmp_path / "run")]) == 130
     assert capfd.readouterr().err.splitlines()[-1] == "stopped"
     assert read_status(tmp_path / "run").state == "cancelled"

@@ -18,10 +18,9 @@ from defemb_core.dictionaries import Dictionary
 from defemb_core.errors import PLMError, RunError, SettingsError
 from defemb_core.features import bag_of_embeddings, definition_texts
 from defemb_core.frequency import plm_vocabulary
+from defemb_core.methods import METHODS, STAGE_SHARES
 from defemb_core.plm import load_plm
 from defemb_core.reconstruction import (
-    METHODS,
-    STAGE_SHARES,
     Settings,
     peak_memory_mb,
     reconstruct,

@@ -7,6 +7,8 @@ import streamlit as st
 
 from defemb_core.errors import RunError
 
+NOTHING_PREDICTED = "This method turns the table as a whole: there is no prediction to judge."
+
 
 def show_evidence(folder: Path) -> None:
     """Show a run's held-out evidence, coverage and isotropy as a row of numbers."""
@@ -26,14 +28,17 @@ def _metrics(evidence: dict) -> dict[str, tuple[str, str]]:
     """Return each number's label, value and explanation."""
     held, covered, isotropy = evidence["held_out"], evidence["coverage"], evidence["isotropy"]
     before, after = (isotropy[table]["rare"]["i_w"] for table in ("original", "rebuilt"))
-    judged = f"{held['tokens']:,} held-out rows that the map never saw"
+    judged = f"{held['tokens']:,} held-out rows that the map never saw" if held else ""
     kept = f"{covered['without_definition']:,} have no definition and keep their rows"
     return {
         "Held-out MRR": (
-            f"{held['mrr']:.3f}",
-            f"Mean reciprocal rank of the true row among {judged}; 0 to 1, 1 is best.",
+            f"{held['mrr']:.3f}" if held else "–",
+            f"Mean reciprocal rank of the true row among {judged}; 0 to 1, 1 is best." if held else NOTHING_PREDICTED,
         ),
-        "Held-out cosine": (f"{held['cosine']:.3f}", f"Predicted with true row of {judged}, centred; -1 to 1."),
+        "Held-out cosine": (
+            f"{held['cosine']:.3f}" if held else "–",
+            f"Predicted with true row of {judged}, centred; -1 to 1." if held else NOTHING_PREDICTED,
+        ),
         "Rows rebuilt": (f"{covered['rebuilt']:,}", f"Of {covered['rows']:,}; {kept}."),
         "I(W) of rare tokens": (
             f"{before:.3f} → {after:.3f}",
