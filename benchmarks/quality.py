@@ -29,7 +29,7 @@ from defemb_core.evaluation.held_out import chance_mrr, judge_held_out, split_he
 from defemb_core.features import PromptStates, definition_texts, encode_prompts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.hub import BUNDLED
-from defemb_core.methods import Method
+from defemb_core.methods import METHODS, Method
 from defemb_core.plm import PLM, load_plm
 from defemb_core.reconstruction import Reconstruction, Settings
 
@@ -72,9 +72,7 @@ class Bench:
     dictionary: Dictionary
     encode: EncodedOnce = field(default_factory=EncodedOnce)
 
-    def rebuild(
-        self, settings: Settings, dictionary: Dictionary | None = None, **replaced: Any
-    ) -> tuple[Reconstruction, np.ndarray]:
+    def rebuild(self, settings: Settings, **replaced: Any) -> tuple[Reconstruction, np.ndarray | None]:
         """Reconstruct with functions of the module replaced; the second value: held-out rows as `settings` say."""
         kept: list[np.ndarray] = []
 
@@ -85,8 +83,8 @@ class Bench:
         with ExitStack() as stack:
             for name, function in {"encode_prompts": self.encode, "judge_held_out": judge, **replaced}.items():
                 stack.enter_context(patch.object(methods if hasattr(methods, name) else core, name, function))
-            made = core.reconstruct(self.plm, self.vocabulary, dictionary or self.dictionary, settings)
-        return made, kept[0]
+            made = core.reconstruct(self.plm, self.vocabulary, self.dictionary, settings)
+        return made, kept[0] if kept else None
 
 
 def open_bench() -> Bench:
@@ -225,6 +223,36 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
 
 
+def report_methods(bench: Bench, folder: Path | None) -> None:
+    """Print every method's run side by side, seed 0: held-out tokens, isotropy, word similarity, seconds.
+
+    Word similarity is that of pairs with a held-out token; a method that turns the whole table has all of its rows in.
+    """
+    original, lines = bench.plm.matrix, []
+    pairs = {name: read_pairs(folder / file, bench.vocabulary) for name, file in PAIRS.items()} if folder else {}
+    for method in METHODS:
+        made, predicted = bench.rebuild(Settings(method))
+        held, evidence = _held_ids(made), made.evidence
+        table = made.matrix if predicted is None else original.copy()
+        if predicted is not None:
+            table[held] = predicted
+        found, isotropy = evidence["held_out"], evidence["isotropy"]["rebuilt"]
+        words = [f"MRR {found['mrr']:.3f}" if found else "no MRR"]
+        words.append(f"I(W) {isotropy['all']['i_w']:.3f} / {isotropy['rare']['i_w']:.3f}")
+        words += [f"{name} {_ratio(original, table, held, *pair):.2f}" for name, pair in pairs.items()]
+        lines.append(Line(method, ", ".join(words), "", f"{sum(evidence['seconds'].values()):.1f} s"))
+    before = bench.rebuild(Settings("instant"))[0].evidence["isotropy"]["original"]
+    lines.insert(0, Line("original", f"I(W) {before['all']['i_w']:.3f} / {before['rare']['i_w']:.3f}"))
+    print_table(lines, "Methods, seed 0 (I(W) of all / rare rows; word similarity as rebuilt / original Spearman)")
+
+
+def _ratio(original: np.ndarray, rebuilt: np.ndarray, held: np.ndarray, ids: np.ndarray, scores: np.ndarray) -> float:
+    """Return rebuilt / original Spearman on the pairs with a held-out token."""
+    chosen = np.isin(ids, held).any(axis=1)
+    after, before = (spearman(cosines(table, ids[chosen]), scores[chosen]) for table in (rebuilt, original))
+    return after / before
+
+
 def report_isotropy(bench: Bench, method: Method) -> None:
     """Print isotropy by frequency group for the original and the rebuilt table, norms matched or not."""
     tables: dict[str, dict[str, Any]] = {}
@@ -249,13 +277,16 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks quality", description=__doc__)
     parser.add_argument("--pairs", type=Path, help="folder of word pairs; without it word similarity is left out")
     parser.add_argument("--instant", action="store_true", help="only the method that needs no encoder (a minute)")
+    parser.add_argument("--methods", action="store_true", help="only the table of all methods (two minutes)")
     options = parser.parse_args(arguments)
     if options.pairs and not options.pairs.is_dir():
         parser.error(f"no folder {str(options.pairs)!r}; name one that holds {', '.join(PAIRS.values())}")
     print_head("quality", arguments)
     bench = open_bench()
-    methods: tuple[Method, ...] = ("instant",) if options.instant else ("instant", "frozen")
-    for method in methods:
+    if not options.instant:
+        report_methods(bench, options.pairs)
+    chosen: tuple[Method, ...] = ("instant",) if options.instant else ("instant", "frozen")
+    for method in () if options.methods else chosen:
         report_held_out(bench, method)
         report_isotropy(bench, method)
         if options.pairs:
