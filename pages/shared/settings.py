@@ -32,6 +32,13 @@ def choose_settings() -> tuple[str, Settings]:
     relations = left.toggle(
         "Related words", Settings.relations, help="Synonyms, hypernyms and derived words join the definition."
     )
+    directions = left.number_input(
+        "Directions",
+        0,
+        None,
+        Settings.directions,
+        help="all-but-the-top removes them; 0 is a hundredth of the columns.",
+    )
     alpha = middle.slider(
         "Share rebuilt (alpha)", 0.0, 1.0, Settings.alpha, 0.05,
         help="Of the rows that have a definition, from the least frequent up. 1 rebuilds all of them.",
@@ -41,13 +48,6 @@ def choose_settings() -> tuple[str, Settings]:
     )
     match_norms = middle.toggle(
         "Match norms", Settings.match_norms, help="Scale each rebuilt row's distance to the mean row to its original's."
-    )
-    directions = middle.number_input(
-        "Directions",
-        0,
-        None,
-        Settings.directions,
-        help="all-but-the-top removes them; 0 is a hundredth of the columns.",
     )
     senses = right.number_input(
         "Senses a token", 1, 50, Settings.max_senses, help="From the first; later senses weigh less."
