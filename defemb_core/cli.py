@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 a user's mistake (one sentence on stderr), 130 stopped by 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
@@ -17,7 +18,7 @@ from defemb_core.errors import DefembError, SettingsError
 from defemb_core.hub import BUNDLED
 from defemb_core.methods import METHODS, STAGE_SHARES
 from defemb_core.reconstruction import Settings, reconstruct
-from defemb_core.runs import ANALYSIS, Cancelled, Reporter, list_runs, queue_run, run_path, working_in
+from defemb_core.runs import ANALYSIS, CHECKPOINT, Cancelled, Reporter, list_runs, queue_run, run_path, working_in
 
 if TYPE_CHECKING:
     from defemb_core.comparison import Comparison
@@ -147,9 +148,10 @@ def _reconstruct(options: argparse.Namespace) -> None:
         vocabulary = plm_vocabulary(plm, source, groups)
         dictionary = load_dictionary(options.dictionary)
         with _Bar(reporter) as progress:
-            made = reconstruct(plm, vocabulary, dictionary, settings, progress)
+            made = reconstruct(plm, vocabulary, dictionary, settings, progress, options.out / CHECKPOINT)
         made.provenance["frequency"] = {"source": source, **asdict(groups)}
         save_reconstruction(made, options.out)
+        shutil.rmtree(options.out / CHECKPOINT, ignore_errors=True)
         if options.analyse:
             queue_run(options.out / ANALYSIS)
     held, covered = made.evidence["held_out"], made.evidence["coverage"]

@@ -13,8 +13,11 @@ import numpy as np
 
 from defemb_core.definitions import hide_word
 from defemb_core.errors import PLMError
+from defemb_core.features_files import KeptStates, states_key
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars as pl
     from tokenizers import Encoding, Tokenizer
 
@@ -66,9 +69,10 @@ def definition_texts(senses: pl.DataFrame, relations: bool, hidden_by: str) -> t
 def bag_of_embeddings(plm: PLM, texts: Sequence[str]) -> np.ndarray:
     """Return the weighted mean of the input embeddings of each text's own tokens, float32 (n, H).
 
-    A token weighs its smoothed inverse document frequency among the texts, 1 + ln((1 + n) / (1 + texts that have it)),
-    so that "of" and "the" do not drown what a definition says (benchmarks/RESULTS.md has the gain). Special tokens are
-    left out; a text without tokens gives a row of zeros. No encoder is needed.
+    A token weighs the square of its smoothed inverse document frequency among the texts,
+    1 + ln((1 + n) / (1 + texts that have it)), so that "of" and "the" do not drown what a definition says: as in the
+    product of two TF-IDF vectors, where the factor comes in twice (benchmarks/RESULTS.md compares weights). Special
+    tokens are left out; a text without tokens gives a row of zeros. No encoder is needed.
     """
     from scipy.sparse import csr_array
 
@@ -79,14 +83,19 @@ def bag_of_embeddings(plm: PLM, texts: Sequence[str]) -> np.ndarray:
     counts = csr_array((np.ones(len(ids), dtype=np.float32), ids, ends), shape=(len(lengths), plm.rows))
     counts.sum_duplicates()
     weight = 1.0 + np.log((1 + len(texts)) / (1 + np.bincount(counts.indices, minlength=plm.rows)))
-    counts.data *= weight.astype(np.float32)[counts.indices]
+    counts.data *= np.square(weight).astype(np.float32)[counts.indices]
     totals = np.asarray(counts.sum(axis=1), dtype=np.float32).reshape(-1, 1)
     # Sparse shares times the table: no (tokens, H) array in between.
     return np.asarray(counts @ plm.matrix) / np.where(totals > 0, totals, np.float32(1))
 
 
 def encode_prompts(
-    plm: PLM, prompts: Sequence[str], encoder: Any = None, budget: int = TOKEN_BUDGET, progress: Progress | None = None
+    plm: PLM,
+    prompts: Sequence[str],
+    encoder: Any = None,
+    budget: int = TOKEN_BUDGET,
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
 ) -> PromptStates:
     """Return the encoder's last states for `prompts`, in their order; equal prompts are encoded once.
 
@@ -98,6 +107,8 @@ def encode_prompts(
         encoder: `plm.encoder()` if it is built already.
         budget: tokens in a batch, padding included.
         progress: told after every batch.
+        checkpoint: folder where states are kept while they are made; what an interrupted call has left there is not
+            made again.
 
     Raises:
         PLMError: the tokenizer has no mask token, or a prompt lacks it.
@@ -110,9 +121,10 @@ def encode_prompts(
     mask_at = _mask_positions(plm, ids)
     lengths = np.array([len(i) for i in ids], dtype=np.int64)
     width = int(getattr(model.config, "hidden_size", None) or model.config.d_model)
-    mask, mean = (np.empty((len(ids), width), dtype=np.float32) for _ in range(2))
+    mask, mean = (np.zeros((len(ids), width), dtype=np.float32) for _ in range(2))
+    kept = KeptStates(checkpoint, states_key(plm, unique.tolist(), budget), mask, mean) if checkpoint else None
 
-    def encode(batch: np.ndarray) -> int:
+    def encode(batch: np.ndarray) -> np.ndarray:
         padded, attention = _pad([ids[i] for i in batch], int(lengths[batch].max()))
         full = bool(attention.all())  # without padding the mask costs time and changes nothing
         given = {} if full else {"attention_mask": torch.from_numpy(attention)}
@@ -121,20 +133,28 @@ def encode_prompts(
             mask[batch] = states[torch.arange(len(batch)), torch.from_numpy(mask_at[batch])].numpy()
             weight = torch.from_numpy(attention / attention.sum(axis=1, keepdims=True)).float()
             mean[batch] = torch.einsum("bth,bt->bh", states, weight).numpy()
-        return len(batch)
+        return batch
 
-    start, done = time.perf_counter(), 0
-    batches = token_batches(lengths, budget)
-    with closing(_on_all_threads(encode, batches)) as counts:  # so that an exception in `progress` ends the work too
-        for count in counts:
-            done += count
-            if progress:
-                progress(done, len(ids))
+    start, batches = time.perf_counter(), token_batches(lengths, budget)
+    finished = kept.read() if kept else np.zeros(len(ids), dtype=bool)
+    done, left = int(finished.sum()), [batch for batch in batches if not finished[batch].all()]
+    with closing(_on_all_threads(encode, left)) as ended:  # so that an exception in `progress` ends the work too
+        try:
+            for batch in ended:
+                done += len(batch)
+                if kept:
+                    kept.add(batch)
+                if progress:
+                    progress(done, len(ids))
+        except BaseException:
+            if kept:
+                kept.write()
+            raise
     tokens = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
     return PromptStates(mask[inverse], mean[inverse], tokens, time.perf_counter() - start)
 
 
-def _on_all_threads(work: Callable[[np.ndarray], int], batches: Sequence[np.ndarray]) -> Generator[int]:
+def _on_all_threads(work: Callable[[np.ndarray], np.ndarray], batches: Sequence[np.ndarray]) -> Generator[np.ndarray]:
     """Yield what `work` returns for each batch, as they are done: one batch a thread of torch's.
 
     Batches side by side leave no thread waiting for another after every operation, as the threads within one would:

@@ -15,6 +15,8 @@ from defemb_core.features import bag_of_embeddings, definition_texts, encode_pro
 from defemb_core.prompts import make_prompts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from defemb_core.plm import PLM
     from defemb_core.progress import Clock
     from defemb_core.reconstruction import Settings
@@ -63,7 +65,12 @@ class Prediction:
 
 
 def predict_rows(
-    plm: PLM, vocabulary: pl.DataFrame, senses: pl.DataFrame, settings: Settings, clock: Clock
+    plm: PLM,
+    vocabulary: pl.DataFrame,
+    senses: pl.DataFrame,
+    settings: Settings,
+    clock: Clock,
+    checkpoint: Path | None = None,
 ) -> Prediction:
     """Predict rows by `settings.method`.
 
@@ -79,6 +86,7 @@ def predict_rows(
         senses: as describe_matches returns them, of at least twice as many tokens as `settings.folds`.
         settings: how.
         clock: told of every stage.
+        checkpoint: folder for what an interrupted run need not do again.
 
     Raises:
         SettingsError: more directions than columns.
@@ -87,7 +95,7 @@ def predict_rows(
     if settings.method in TRANSFORMATIONS:
         return _transformed(plm.matrix, vocabulary, settings, clock)
     ids = senses["token_id"].unique(maintain_order=True).to_numpy()
-    blocks = _token_features(plm, senses, settings, clock)
+    blocks = _token_features(plm, senses, settings, clock, checkpoint)
     if settings.method == "mean-of-definition":
         return _unmapped(plm.matrix, ids, blocks[0], settings, clock)
     with clock.stage("map"):
@@ -110,7 +118,9 @@ def shuffled(senses: pl.DataFrame, seed: int) -> pl.DataFrame:
     return senses.with_columns(senses.select(said)[order])
 
 
-def _token_features(plm: PLM, senses: pl.DataFrame, settings: Settings, clock: Clock) -> list[np.ndarray]:
+def _token_features(
+    plm: PLM, senses: pl.DataFrame, settings: Settings, clock: Clock, checkpoint: Path | None
+) -> list[np.ndarray]:
     """Return feature blocks, one line a covered token: the weighted mean over its senses."""
     glosses, texts = definition_texts(senses, settings.relations, plm.mask_token or "")
     with clock.stage("bags"):
@@ -118,7 +128,9 @@ def _token_features(plm: PLM, senses: pl.DataFrame, settings: Settings, clock: C
     if settings.method == "frozen":
         with clock.stage("encoder"):
             prompts = make_prompts(glosses, senses["pos"], plm.mask_token or "")
-            states = encode_prompts(plm, prompts, progress=lambda done, of: clock.tell("encoder", done, of))
+            states = encode_prompts(
+                plm, prompts, progress=lambda done, of: clock.tell("encoder", done, of), checkpoint=checkpoint
+            )
             blocks += [states.mask, states.mean]
     starts = np.flatnonzero(np.diff(senses["token_id"].to_numpy(), prepend=-1))
     weight = senses["weight"].to_numpy()[:, None]

@@ -22,6 +22,8 @@ from defemb_core.progress import Clock, Progress
 from defemb_core.version import VERSION
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from defemb_core.dictionaries import Dictionary
     from defemb_core.plm import PLM
 
@@ -109,7 +111,12 @@ class Reconstruction:
 
 
 def reconstruct(
-    plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, settings: Settings, progress: Progress | None = None
+    plm: PLM,
+    vocabulary: pl.DataFrame,
+    dictionary: Dictionary,
+    settings: Settings,
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
 ) -> Reconstruction:
     """Rebuild the PLM's embedding table.
 
@@ -122,6 +129,7 @@ def reconstruct(
         dictionary: where definitions come from.
         settings: how.
         progress: told of every stage.
+        checkpoint: folder for what an interrupted run need not do again; it may be deleted afterwards.
 
     Raises:
         SettingsError: too few covered rows for the folds, or more directions than columns.
@@ -141,7 +149,7 @@ def reconstruct(
             f"only {covered} of {plm.rows} rows have a definition in {dictionary.name}, too few for "
             f"{settings.folds} folds; name a larger dictionary or take fewer folds"
         )
-    predicted = predict_rows(plm, vocabulary, senses, settings, clock)
+    predicted = predict_rows(plm, vocabulary, senses, settings, clock, checkpoint)
     with clock.stage("rows"):
         matrix, rebuilt = _replace_rows(plm.matrix, vocabulary, predicted, settings)
     with clock.stage("isotropy"):

@@ -26,6 +26,7 @@ from defemb_core.errors import DefembError, RunError
 State = Literal["queued", "running", "complete", "failed", "cancelled", "interrupted"]
 STATUS, LOG, STOP, LOCK, HISTORY = "status.json", "log.txt", "stop", "lock", "history.jsonl"
 COMMAND = "command.json"
+CHECKPOINT = "checkpoint"  # the folder within a run's for what it need not do again when it is resumed
 ANALYSIS = "analysis"  # the folder within a run's where neighbours and maps are found
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 # Seconds between two writes of the status file; the pages poll once a second.

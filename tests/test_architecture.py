@@ -12,7 +12,7 @@ import defemb_core
 ROOT = Path(defemb_core.__file__).parent
 ORDER = [
     "errors", "version", "progress", "cache", "text", "weights", "hub", "plm", "vocabulary", "frequency",
-    "dictionaries", "definitions", "prompts", "features", "definitionemb",
+    "dictionaries", "definitions", "prompts", "features_files", "features", "definitionemb",
     "spectrum", "isotropy", "neighbours", "projection", "umap_projection", "evaluation",
     "baselines", "methods", "reconstruction", "reconstruction_files", "comparison", "palette", "figures",
     "export_card", "export_checkpoint", "export", "runs", "processes", "cli", "__main__",

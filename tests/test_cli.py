@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tiny_plm import save_gpt2
 
-from defemb_core import cli, comparison
+from defemb_core import cli, comparison, features_files
 from defemb_core.cli import Request, main
 from defemb_core.frequency import Groups
 from defemb_core.methods import STAGE_SHARES
@@ -347,6 +347,40 @@ def test_a_killed_run_resumed_gives_the_same_bytes(capfd, tmp_path, words):
             content.get("provenance", {}).pop("made", None)
         assert first == second
     assert read_status(killed).state == "complete"
+
+
+KILLED_WHILE_ENCODING = """
+import os, signal, sys
+from defemb_core import features_files, runs
+features_files.WRITE_EVERY = 0
+from defemb_core.cli import main
+tell = runs.Reporter.__call__
+def die(self, stage, done, total):
+    if stage == "encoder" and done > total // 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    tell(self, stage, done, total)
+runs.Reporter.__call__ = die
+main(sys.argv[1:])
+"""
+
+
+def test_a_run_killed_while_encoding_goes_on_from_there(capfd, tmp_path, words, monkeypatch):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    words = [*words, "--method", "frozen"]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_ENCODING, *words, "--out", str(killed)], capture_output=True, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert (killed / "checkpoint" / "prompt-states.npz").is_file()
+    assert main([*words, "--out", str(whole)]) == 0
+    assert not (whole / "checkpoint").exists()
+    read = features_files.KeptStates.read
+    found = []
+    monkeypatch.setattr(features_files.KeptStates, "read", lambda kept: found.append(read(kept)) or found[-1])
+    assert main([*words, "--out", str(killed), "--resume"]) == 0
+    assert found[0].any()
+    assert (killed / "reconstruction.safetensors").read_bytes() == (whole / "reconstruction.safetensors").read_bytes()
+    assert not (killed / "checkpoint").exists()
 
 
 def test_the_module_is_a_program(tmp_path, words):

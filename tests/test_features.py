@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import itertools
+import shutil
 import time
 
 import numpy as np
@@ -25,6 +26,11 @@ def plm(request, tmp_path_factory, tiny_plm):
     return load_plm(str(save(tmp_path_factory.mktemp(request.param))))
 
 
+def copy_of(plm, folder):
+    shutil.copytree(plm.folder, folder)
+    return load_plm(str(folder))
+
+
 def prompts_for(plm, texts=TEXTS):
     return [f"{plm.mask_token} means {text}" for text in texts]
 
@@ -46,10 +52,10 @@ def one_by_one(plm, prompts):
 
 
 def weights(plm, texts):
-    """Smoothed inverse document frequency by token id, as scikit-learn has it."""
+    """Squared smoothed inverse document frequency by token id, from scikit-learn's."""
     ids = [plm.tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
     counts = np.array([np.bincount(i, minlength=plm.rows) for i in ids])
-    return dict(enumerate(TfidfTransformer().fit(counts).idf_))
+    return dict(enumerate(TfidfTransformer().fit(counts).idf_ ** 2))
 
 
 def test_a_bag_is_the_weighted_mean_of_the_tokens_rows(plm):
@@ -67,7 +73,7 @@ def test_what_every_definition_says_weighs_less(tiny_plm):
     weight = weights(tiny_plm, texts)
     the, dog = (tiny_plm.tokenizer.token_to_id(word) for word in ("the", "dog"))
     assert weight[the] == pytest.approx(1)
-    assert weight[dog] == pytest.approx(1 + np.log(5 / 2))
+    assert weight[dog] == pytest.approx((1 + np.log(5 / 2)) ** 2)
     expected = np.average(tiny_plm.matrix[[the, dog]], axis=0, weights=[weight[the], weight[dog]])
     np.testing.assert_allclose(bag_of_embeddings(tiny_plm, texts)[0], expected, atol=1e-6)
 
@@ -181,6 +187,86 @@ def test_the_number_of_threads_does_not_change_a_bit(tiny_plm, threads):
     finally:
         torch.set_num_threads(before)
     assert (found.mask.tobytes(), found.mean.tobytes()) == (expected.mask.tobytes(), expected.mean.tobytes())
+
+
+class Counting:
+    """An encoder that counts the prompts that it is given."""
+
+    def __init__(self, plm):
+        self.model, self.config, self.prompts = plm.encoder(), plm.encoder().config, 0
+
+    def __call__(self, input_ids, **more):
+        self.prompts += len(input_ids)
+        return self.model(input_ids=input_ids, **more)
+
+
+def interrupted(plm, prompts, folder, after=2):
+    """Encode a prompt a batch and stop after some of them."""
+
+    def stop(done, of):
+        if done >= after:
+            raise KeyboardInterrupt
+
+    encoder = Counting(plm)
+    with pytest.raises(KeyboardInterrupt):
+        encode_prompts(plm, prompts, encoder, budget=1, progress=stop, checkpoint=folder)
+    return encoder.prompts
+
+
+def test_what_was_encoded_before_an_interruption_is_not_encoded_again(tiny_plm, tmp_path):
+    prompts, told, encoder = prompts_for(tiny_plm), [], Counting(tiny_plm)
+    whole = encode_prompts(tiny_plm, prompts, budget=1)
+    assert interrupted(tiny_plm, prompts, tmp_path) >= 2
+    found = encode_prompts(
+        tiny_plm, prompts, encoder, 1, progress=lambda done, of: told.append(done), checkpoint=tmp_path
+    )
+    assert encoder.prompts <= len(prompts) - 2
+    assert told[-1] == len(prompts)
+    assert min(told) > 2  # goes on from where it was
+    assert (found.mask.tobytes(), found.mean.tobytes()) == (whole.mask.tobytes(), whole.mean.tobytes())
+    assert found.tokens == whole.tokens
+
+
+@pytest.mark.parametrize("change", ["prompts", "budget", "table", "files", "damaged", "cut short", "no zip"])
+def test_states_of_something_else_are_made_again(tiny_plm, tmp_path, change):
+    plm, prompts, budget = copy_of(tiny_plm, tmp_path / "plm"), prompts_for(tiny_plm), 1
+    folder = tmp_path / "checkpoint"
+    interrupted(plm, prompts, folder)
+    file = folder / "prompt-states.npz"
+    if change == "prompts":
+        prompts = prompts[::-1][:-1]
+    elif change == "budget":
+        budget = 25
+    elif change == "table":
+        plm = dataclasses.replace(plm, matrix=plm.matrix + 1)
+    elif change == "files":
+        (plm.folder / "new.txt").touch()
+    elif change == "damaged":
+        np.savez(file, key=np.array("x"))
+    else:
+        file.write_bytes(file.read_bytes()[:500] if change == "cut short" else b"mine")
+    encoder = Counting(plm)
+    found = encode_prompts(plm, prompts, encoder, budget, checkpoint=folder)
+    assert encoder.prompts == len(prompts)
+    assert found.mask.tobytes() == encode_prompts(plm, prompts, budget=budget).mask.tobytes()
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_nothing(tiny_plm, tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("defemb_core.features_files.WRITE_EVERY", 0)
+    prompts = prompts_for(tiny_plm)
+    found = encode_prompts(tiny_plm, prompts, checkpoint=tmp_path / "file")
+    assert found.mask.tobytes() == encode_prompts(tiny_plm, prompts).mask.tobytes()
+    assert "cannot keep the encoder's states" in caplog.text
+
+
+def test_states_are_written_while_the_work_goes_on(tiny_plm, tmp_path, monkeypatch):
+    monkeypatch.setattr("defemb_core.features_files.WRITE_EVERY", 0)
+    prompts = prompts_for(tiny_plm)
+    encode_prompts(tiny_plm, prompts, budget=1, checkpoint=tmp_path)
+    encoder = Counting(tiny_plm)
+    encode_prompts(tiny_plm, prompts, encoder, budget=1, checkpoint=tmp_path)
+    assert encoder.prompts == 0
 
 
 def test_no_prompts(tiny_plm):

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from safetensors.numpy import load_file, save_file
+from sklearn.feature_extraction.text import TfidfTransformer
 from tiny_plm import save_roberta, save_t5
 
 from defemb_core.cache import write_json
@@ -16,7 +17,7 @@ from defemb_core.definitionemb import cross_fit
 from defemb_core.definitions import describe_matches, match_definitions
 from defemb_core.dictionaries import Dictionary
 from defemb_core.errors import PLMError, RunError, SettingsError
-from defemb_core.features import bag_of_embeddings, definition_texts
+from defemb_core.features import definition_texts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.methods import METHODS, STAGE_SHARES
 from defemb_core.plm import load_plm
@@ -31,12 +32,15 @@ INSTANT = Settings(method="instant", match_norms=False)
 
 
 def token_shares(plm, senses, texts):
-    """Defined rows, and how much each row of the table counts for them: the mean over a token's senses' tokens."""
-    shares = {}
-    for token, text, weight in zip(senses["token_id"], texts, senses["weight"], strict=True):
-        ids = plm.tokenizer.encode(text, add_special_tokens=False).ids
-        np.add.at(shares.setdefault(token, np.zeros(plm.rows)), ids, weight / len(ids))
-    return np.array(list(shares)), np.array(list(shares.values()))
+    """Defined rows, and how much each row of the table counts for them: the mean over a token's senses' bags."""
+    counts = np.array(
+        [np.bincount(plm.tokenizer.encode(text, add_special_tokens=False).ids, minlength=plm.rows) for text in texts]
+    )
+    bags = counts * TfidfTransformer().fit(counts).idf_ ** 2
+    weighted = bags / bags.sum(axis=1, keepdims=True) * senses["weight"].to_numpy()[:, None]
+    token = senses["token_id"].to_numpy()
+    rows = senses["token_id"].unique(maintain_order=True).to_numpy()
+    return rows, np.array([weighted[token == row].sum(axis=0) for row in rows])
 
 
 @pytest.fixture(scope="module")
@@ -151,10 +155,9 @@ def test_matched_norms_keep_the_direction_from_the_mean_row(rebuild, plm, made, 
 
 def test_rows_are_what_the_cross_fitted_map_predicts(plm, made, covered):
     _, texts = definition_texts(made.definitions, True, "")
-    weighted = bag_of_embeddings(plm, texts) * made.definitions["weight"].to_numpy()[:, None]
-    token = made.definitions["token_id"].to_numpy()
-    features = np.array([weighted[token == row].sum(axis=0) for row in covered])
-    expected = cross_fit([features], plm.matrix[covered])
+    rows, shares = token_shares(plm, made.definitions, texts)
+    assert rows.tolist() == covered.tolist()
+    expected = cross_fit([shares @ plm.matrix], plm.matrix[covered])
     np.testing.assert_allclose(made.matrix[covered], expected.predictions, atol=1e-4)
 
 
