@@ -20,7 +20,7 @@ import numpy as np
 from defemb_core.cache import file_sha256, json_text
 from defemb_core.errors import ExportError
 from defemb_core.export_card import readme
-from defemb_core.plm import TABLE_NAMES
+from defemb_core.plm import is_input_table
 from defemb_core.weights import SINGLE_AND_INDEX, pickled_state, weight_files
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def _overwrite_rows(matrix: np.ndarray, plm: PLM, places: dict[str, _Place]) -> 
     changed = []
     for name, place in places.items():
         # Untied output rows are a model's own business; an encoder-decoder's input tables are one even then.
-        follows = one_table and (tied or f".{name}".endswith(tuple(f".{known}" for known in TABLE_NAMES)))
+        follows = one_table and (tied or is_input_table(name))
         alike = follows and (place.dtype, place.shape) == (table.dtype, table.shape)
         if name == plm.table.name or (alike and np.array_equal(place.read(), old)):
             place.write(new)

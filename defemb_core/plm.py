@@ -207,7 +207,7 @@ def read_plm(folder: Path, name: str | None = None, revision: str | None = None)
         special_ids=frozenset(special),
         mask_token=_mask_token(tokenizer, names),
         output_rows=output_rows,
-        parameters=_count_parameters(tensors, output_rows),
+        parameters=_count_parameters(tensors, table, config, output_rows),
         licence=_licence(folder),
     )
 
@@ -335,14 +335,24 @@ def _output_rows(
     return "tied" if all(np.array_equal(read_tensor(t), matrix) for t in stored) else "untied"
 
 
+def is_input_table(name: str) -> bool:
+    """Return whether a tensor's name is one under which the families keep input embeddings."""
+    return f".{name}".endswith(tuple(f".{known}" for known in TABLE_NAMES))
+
+
 def _holds_output(name: str) -> bool:
     return f".{name}".endswith(tuple(f".{output}" for output in OUTPUT_NAMES))
 
 
-def _count_parameters(tensors: dict[str, Tensor], output_rows: str) -> int:
-    # A pickled checkpoint lists tied output rows a second time.
-    counted = [t for t in tensors.values() if not (output_rows == "tied" and _holds_output(t.name))]
-    return sum(t.size for t in counted if not t.name.endswith(BUFFERS))
+def _count_parameters(tensors: dict[str, Tensor], table: Tensor, config: dict[str, Any], output_rows: str) -> int:
+    def repeats(tensor: Tensor) -> bool:
+        # A pickled checkpoint lists tied output rows and the input table of either side again.
+        if tensor == table or tensor.shape != table.shape:
+            return False
+        return (output_rows == "tied" and _holds_output(tensor.name)) or (one_table and is_input_table(tensor.name))
+
+    one_table = bool(config.get("is_encoder_decoder")) and config["model_type"] not in TWO_TABLES
+    return sum(t.size for t in tensors.values() if not repeats(t) and not t.name.endswith(BUFFERS))
 
 
 def _licence(folder: Path) -> str | None:
