@@ -20,7 +20,7 @@ import numpy as np
 from defemb_core.cache import file_sha256, json_text
 from defemb_core.errors import ExportError
 from defemb_core.export_card import readme
-from defemb_core.plm import TABLE_NAMES
+from defemb_core.plm import is_input_table
 from defemb_core.weights import SINGLE_AND_INDEX, pickled_state, weight_files
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ def write_checkpoint(reconstruction: Reconstruction, plm: PLM, folder: Path, car
     """Fill the new folder `folder` with the PLM's files, the rebuilt rows in place of the original ones.
 
     Rows that equal the original stay as the file has them, to the bit; the others are rounded to the type of the
-    table. Copies of the table in the file that the model ties to it (output rows, the decoder's table) follow. Output
-    biases stay. MANIFEST.json has the SHA-256 of every file and which tensors changed.
+    table. Copies of the table in the file that the model ties to it (output rows, the decoder's table) follow; a
+    decoder's own table (T5Gemma), output rows that are not tied and output biases stay. MANIFEST.json has the SHA-256
+    of every file and which tensors changed.
 
     Raises:
         ExportError: the weights are no longer those that `plm` was read from, or their type holds no such rows.
@@ -217,10 +218,11 @@ def _overwrite_rows(matrix: np.ndarray, plm: PLM, places: dict[str, _Place]) -> 
     new = old.copy()
     new[rows] = _encode(matrix[rows], table.dtype)
     tied = plm.config.get("tie_word_embeddings") is not False
+    one_table = not plm.has_decoder_table
     changed = []
     for name, place in places.items():
         # Untied output rows are a model's own business; an encoder-decoder's input tables are one even then.
-        follows = tied or f".{name}".endswith(tuple(f".{known}" for known in TABLE_NAMES))
+        follows = one_table and (tied or is_input_table(name))
         alike = follows and (place.dtype, place.shape) == (table.dtype, table.shape)
         if name == plm.table.name or (alike and np.array_equal(place.read(), old)):
             place.write(new)

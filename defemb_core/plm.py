@@ -27,8 +27,13 @@ KNOWN_ENCODERS = frozenset({
     "albert", "bart", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "mbart", "modernbert",
     "mpnet", "mt5", "roberta", "t5", "t5gemma", "umt5", "xlm-roberta",
 })  # fmt: skip
-# Families whose position ids start after the padding id, so that two places of the position table stay unused.
-OFFSET_POSITIONS = frozenset({"camembert", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"})
+# Families whose position ids start after the padding id, so that the places up to it stay unused.
+OFFSET_POSITIONS = frozenset({
+    "camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta", "roberta-prelayernorm",
+    "xlm-roberta", "xlm-roberta-xl", "xmod",
+})  # fmt: skip
+# Families whose decoder has an input table of its own, to which the output rows are tied. The encoder's is rebuilt.
+TWO_TABLES = frozenset({"t5gemma"})
 # Names under which these families keep the input embedding table, the input table of an encoder-decoder first.
 TABLE_NAMES = (
     "shared.weight",
@@ -40,8 +45,18 @@ TABLE_NAMES = (
     "word_embedding.weight",
     "wte.weight",
 )
-OUTPUT_NAMES = ("lm_head.weight", "decoder.weight", "generator_lm_head.weight", "vocab_projector.weight")
+OUTPUT_NAMES = (
+    "lm_head.weight",
+    "decoder.weight",
+    "generator_lm_head.weight",
+    "vocab_projector.weight",
+    "lm_head.out_proj.weight",
+)
 HEADS = ("ForMaskedLM", "ForPreTraining", "ForConditionalGeneration", "LMHeadModel", "ForCausalLM")
+# ELECTRA's discriminator tells replaced tokens from true ones: a head without output rows.
+ROWLESS_HEADS = ("ElectraForPreTraining",)
+# Tensors that are no parameters: buffers which a checkpoint may list.
+BUFFERS = ("position_ids", "final_logits_bias")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +73,7 @@ class PLM:
         tokenizer: the fast tokenizer.
         special_ids: ids of the special tokens.
         mask_token: what stands for the token in a prompt, or None.
-        output_rows: whether the model has output rows (an LM head), tied to the input rows or not.
+        output_rows: whether the model has output rows (an LM head), tied to the rows of `table` or not.
         parameters: number of parameters in the checkpoint.
         licence: as the model card names it, or None.
     """
@@ -102,6 +117,11 @@ class PLM:
         return bool(self.config.get("is_encoder_decoder"))
 
     @property
+    def has_decoder_table(self) -> bool:
+        """Whether the decoder has an input table of its own, which `table` is not (T5Gemma)."""
+        return self.is_encoder_decoder and self.config["model_type"] in TWO_TABLES
+
+    @property
     def is_sentence_transformer(self) -> bool:
         """Whether the folder has the modules.json of a sentence-transformers model."""
         return (self.folder / "modules.json").is_file()
@@ -115,30 +135,27 @@ class PLM:
     def max_tokens(self) -> int:
         """Longest prompt in tokens: what the position table allows, at most 512 (longer definitions are cut)."""
         positions = int(self.config.get("max_position_embeddings") or self.config.get("n_positions") or 512)
-        return min(512, positions - 2 * (self.config["model_type"] in OFFSET_POSITIONS))
+        if self.config["model_type"] in OFFSET_POSITIONS:
+            positions -= max(1, int(self.config.get("pad_token_id") or 0)) + 1
+        return min(512, positions)
 
     def encoder(self) -> Any:
         """Build the encoder on the CPU in float32 and evaluation mode; loads torch and transformers.
 
         Raises:
-            PLMError: the weights do not fit the architecture.
+            PLMError: the weights do not fit the architecture, or some of the encoder's are missing.
         """
-        import torch
-        from transformers import AutoModel
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()  # ours shows the stage
+        alone = self.architecture.endswith("EncoderModel")  # of an encoder-decoder, saved without its decoder
         try:
-            model = AutoModel.from_pretrained(
-                self.folder,
-                trust_remote_code=False,
-                local_files_only=True,
-                dtype=torch.float32,
-                attn_implementation="eager",  # measured quicker than sdpa for short prompts on a CPU
-            )
+            model, missing = _build_model(self.folder, alone)
         except Exception as exc:  # transformers raises many kinds for a folder that does not fit
             raise PLMError(f"{self.name!r} has no encoder that loads: {first_line(exc)}") from exc
-        return (model.get_encoder() if self.is_encoder_decoder else model).eval()
+        if missing:
+            raise PLMError(
+                f"{self.name!r} lacks {len(missing)} weights of its encoder, first {missing[0]!r}; "
+                "copy or download it again"
+            )
+        return (model.get_encoder() if alone or self.is_encoder_decoder else model).eval()
 
 
 def load_plm(name_or_path: str, revision: str | None = None) -> PLM:
@@ -178,7 +195,7 @@ def read_plm(folder: Path, name: str | None = None, revision: str | None = None)
     names = _special_tokens(folder)
     special = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     special |= {i for token in names.values() if (i := tokenizer.token_to_id(token)) is not None}
-    output_rows = _output_rows(config, tensors)
+    output_rows = _output_rows(config, tensors, matrix)
     return PLM(
         name=name or str(folder),
         folder=folder,
@@ -190,7 +207,7 @@ def read_plm(folder: Path, name: str | None = None, revision: str | None = None)
         special_ids=frozenset(special),
         mask_token=_mask_token(tokenizer, names),
         output_rows=output_rows,
-        parameters=_count_parameters(tensors, output_rows),
+        parameters=_count_parameters(tensors, table, config, output_rows),
         licence=_licence(folder),
     )
 
@@ -280,22 +297,62 @@ def _mask_token(tokenizer: Tokenizer, names: dict[str, str]) -> str | None:
     return next((token for token in candidates if token and tokenizer.token_to_id(token) is not None), None)
 
 
-def _output_rows(config: dict[str, Any], tensors: dict[str, Tensor]) -> Literal["none", "tied", "untied"]:
+def _build_model(folder: Path, encoder_alone: bool) -> tuple[Any, list[str]]:
+    """Return the model without its head, and which of the encoder's weights the checkpoint lacks."""
+    import torch
+    from transformers import AutoModel, AutoModelForTextEncoding
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # ours shows the stage
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # a head that is not built and a pooler that is not stored are no news
+    try:
+        model, report = (AutoModelForTextEncoding if encoder_alone else AutoModel).from_pretrained(
+            folder,
+            trust_remote_code=False,
+            local_files_only=True,
+            dtype=torch.float32,
+            attn_implementation="eager",  # measured quicker than sdpa for short prompts on a CPU
+            output_loading_info=True,
+        )
+    finally:
+        logging.set_verbosity(level)
+    return model, sorted(name for name in report["missing_keys"] if not name.startswith(("pooler.", "decoder.")))
+
+
+def _output_rows(
+    config: dict[str, Any], tensors: dict[str, Tensor], matrix: np.ndarray
+) -> Literal["none", "tied", "untied"]:
     architectures = [str(name) for name in config.get("architectures") or []]
-    if not any(name.endswith(HEADS) for name in architectures):
+    if not any(name.endswith(HEADS) and name not in ROWLESS_HEADS for name in architectures):
         return "none"
-    stored = any(_holds_output(name) for name in tensors)
-    return "untied" if stored and config.get("tie_word_embeddings") is False else "tied"
+    if config["model_type"] in TWO_TABLES:
+        return "untied"
+    stored = [t for t in tensors.values() if _holds_output(t.name) and t.shape == matrix.shape]
+    if stored and config.get("tie_word_embeddings") is False:
+        return "untied"
+    # Settings may claim a tie that the weights deny (T5 1.1 saved anew): then transformers ties nothing either.
+    return "tied" if all(np.array_equal(read_tensor(t), matrix) for t in stored) else "untied"
+
+
+def is_input_table(name: str) -> bool:
+    """Return whether a tensor's name is one under which the families keep input embeddings."""
+    return f".{name}".endswith(tuple(f".{known}" for known in TABLE_NAMES))
 
 
 def _holds_output(name: str) -> bool:
     return f".{name}".endswith(tuple(f".{output}" for output in OUTPUT_NAMES))
 
 
-def _count_parameters(tensors: dict[str, Tensor], output_rows: str) -> int:
-    # A pickled checkpoint lists tied output rows a second time; position_ids is a buffer.
-    counted = [t for t in tensors.values() if not (output_rows == "tied" and _holds_output(t.name))]
-    return sum(t.size for t in counted if not t.name.endswith("position_ids"))
+def _count_parameters(tensors: dict[str, Tensor], table: Tensor, config: dict[str, Any], output_rows: str) -> int:
+    def repeats(tensor: Tensor) -> bool:
+        # A pickled checkpoint lists tied output rows and the input table of either side again.
+        if tensor == table or tensor.shape != table.shape:
+            return False
+        return (output_rows == "tied" and _holds_output(tensor.name)) or (one_table and is_input_table(tensor.name))
+
+    one_table = bool(config.get("is_encoder_decoder")) and config["model_type"] not in TWO_TABLES
+    return sum(t.size for t in tensors.values() if not repeats(t) and not t.name.endswith(BUFFERS))
 
 
 def _licence(folder: Path) -> str | None:

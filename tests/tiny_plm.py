@@ -7,16 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tiny import byte_level_bpe, sentencepiece, wordpiece
-from tokenizers import Tokenizer
+from families import BERT_NAMES, ENCODER_SIZES, POSITIONS, WIDTH, save_family, save_plm
+from tiny import wordpiece
 
-WIDTH, LAYERS, POSITIONS = 16, 2, 64
-BERT_NAMES = {
-    key: f"[{key[:-6].upper()}]" for key in ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-}
-ROBERTA_NAMES = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>"}
-ROBERTA_NAMES |= {"pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"}
-T5_NAMES = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 POOLING = {"word_embedding_dimension": WIDTH, "pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}
 
 
@@ -24,7 +17,7 @@ def save_bert(folder: Path, seed: int = 0, dtype: str = "float32", padding: int 
     """A BertModel over WordPiece without output rows; `padding` rows of the table belong to no token."""
     from transformers import BertModel
 
-    return _save(BertModel, _bert_config(padding), wordpiece(), BERT_NAMES, folder, seed, dtype)
+    return save_plm(BertModel, _bert_config(padding), wordpiece(), BERT_NAMES, folder, seed, dtype)
 
 
 def save_bert_mlm(folder: Path, seed: int = 0, dtype: str = "float32", tied: bool = True) -> Path:
@@ -32,45 +25,22 @@ def save_bert_mlm(folder: Path, seed: int = 0, dtype: str = "float32", tied: boo
     from transformers import BertForMaskedLM
 
     config = _bert_config(0, tie_word_embeddings=tied)
-    return _save(BertForMaskedLM, config, wordpiece(), BERT_NAMES, folder, seed, dtype)
+    return save_plm(BertForMaskedLM, config, wordpiece(), BERT_NAMES, folder, seed, dtype)
 
 
 def save_roberta(folder: Path, seed: int = 0) -> Path:
     """A RobertaModel over byte-level BPE; positions start after the padding id."""
-    from transformers import RobertaConfig, RobertaModel
-
-    tokenizer = byte_level_bpe()
-    config = RobertaConfig(vocab_size=tokenizer.get_vocab_size(), pad_token_id=1, type_vocab_size=1, **_sizes())
-    return _save(RobertaModel, config, tokenizer, ROBERTA_NAMES, folder, seed)
+    return save_family("roberta", folder, seed=seed)
 
 
 def save_t5(folder: Path, seed: int = 0) -> Path:
     """A T5ForConditionalGeneration over Unigram pieces: an encoder-decoder whose two sides share the table."""
-    from transformers import T5Config, T5ForConditionalGeneration
-
-    tokenizer = sentencepiece()
-    config = T5Config(
-        vocab_size=tokenizer.get_vocab_size(),
-        d_model=WIDTH,
-        d_kv=8,
-        d_ff=2 * WIDTH,
-        num_layers=LAYERS,
-        num_heads=2,
-        decoder_start_token_id=0,
-        pad_token_id=0,
-        eos_token_id=1,
-    )
-    return _save(T5ForConditionalGeneration, config, tokenizer, T5_NAMES, folder, seed)
+    return save_family("t5", folder, "ForConditionalGeneration", seed)
 
 
 def save_gpt2(folder: Path, seed: int = 0) -> Path:
     """A GPT2LMHeadModel: decoder-only, which defemb refuses."""
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    tokenizer = byte_level_bpe()
-    rows = tokenizer.get_vocab_size()
-    config = GPT2Config(vocab_size=rows, n_embd=WIDTH, n_layer=LAYERS, n_head=2, n_positions=POSITIONS)
-    return _save(GPT2LMHeadModel, config, tokenizer, {"bos_token": "<s>", "eos_token": "</s>"}, folder, seed)
+    return save_family("gpt2", folder, "LMHeadModel", seed)
 
 
 def save_sentence_transformer(folder: Path, seed: int = 0) -> Path:
@@ -130,29 +100,6 @@ def save_sharded_bin_bert(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def _save(
-    kind: Any,
-    config: Any,
-    tokenizer: Tokenizer,
-    names: dict[str, str],
-    folder: Path,
-    seed: int,
-    dtype: str = "float32",
-) -> Path:
-    import torch
-    from transformers import PreTrainedTokenizerFast
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = kind(config).to(getattr(torch, dtype)).eval()
-        with torch.no_grad():
-            for parameter in model.parameters():  # no tensor of zeros or ones: any mix-up must show
-                parameter.add_(torch.randn_like(parameter), alpha=0.05)
-    model.save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=POSITIONS - 2, **names).save_pretrained(folder)
-    return folder
-
-
 def _load(folder: Path, masked: bool = False) -> Any:
     from transformers import AutoModel, AutoModelForMaskedLM
 
@@ -162,17 +109,7 @@ def _load(folder: Path, masked: bool = False) -> Any:
 def _bert_config(padding: int, **more: Any) -> Any:
     from transformers import BertConfig
 
-    return BertConfig(vocab_size=wordpiece().get_vocab_size() + padding, pad_token_id=0, **_sizes(), **more)
-
-
-def _sizes() -> dict[str, Any]:
-    return {
-        "hidden_size": WIDTH,
-        "intermediate_size": 2 * WIDTH,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": 2,
-        "max_position_embeddings": POSITIONS,
-    }
+    return BertConfig(vocab_size=wordpiece().get_vocab_size() + padding, pad_token_id=0, **ENCODER_SIZES, **more)
 
 
 def _write_json(file: Path, content: Any) -> None:
