@@ -20,7 +20,7 @@ import numpy as np
 from defemb_core.cache import file_sha256, json_text
 from defemb_core.errors import ExportError
 from defemb_core.export_card import readme
-from defemb_core.plm import is_input_table
+from defemb_core.families import is_input_table
 from defemb_core.weights import SINGLE_AND_INDEX, pickled_state, weight_files
 
 if TYPE_CHECKING:

@@ -13,6 +13,14 @@ import numpy as np
 
 from defemb_core.cache import file_sha256, table_sha256
 from defemb_core.errors import PLMError, first_line
+from defemb_core.families import (
+    OFFSET_POSITIONS,
+    TWO_TABLES,
+    count_parameters,
+    find_table,
+    output_rows,
+    refuse_decoder_only,
+)
 from defemb_core.hub import BUNDLED, BUNDLED_NAME, locate
 from defemb_core.weights import Tensor, list_tensors, read_tensor, verify_hub_blob
 
@@ -20,43 +28,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-
-# Families whose layout we know, so that their tables load without importing transformers (seconds). Any other type is
-# looked up in transformers' own lists.
-KNOWN_ENCODERS = frozenset({
-    "albert", "bart", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "mbart", "modernbert",
-    "mpnet", "mt5", "roberta", "t5", "t5gemma", "umt5", "xlm-roberta",
-})  # fmt: skip
-# Families whose position ids start after the padding id, so that the places up to it stay unused.
-OFFSET_POSITIONS = frozenset({
-    "camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta", "roberta-prelayernorm",
-    "xlm-roberta", "xlm-roberta-xl", "xmod",
-})  # fmt: skip
-# Families whose decoder has an input table of its own, to which the output rows are tied. The encoder's is rebuilt.
-TWO_TABLES = frozenset({"t5gemma"})
-# Names under which these families keep the input embedding table, the input table of an encoder-decoder first.
-TABLE_NAMES = (
-    "shared.weight",
-    "embeddings.word_embeddings.weight",
-    "embeddings.tok_embeddings.weight",
-    "encoder.embed_tokens.weight",
-    "embed_tokens.weight",
-    "word_embeddings.weight",
-    "word_embedding.weight",
-    "wte.weight",
-)
-OUTPUT_NAMES = (
-    "lm_head.weight",
-    "decoder.weight",
-    "generator_lm_head.weight",
-    "vocab_projector.weight",
-    "lm_head.out_proj.weight",
-)
-HEADS = ("ForMaskedLM", "ForPreTraining", "ForConditionalGeneration", "LMHeadModel", "ForCausalLM")
-# ELECTRA's discriminator tells replaced tokens from true ones: a head without output rows.
-ROWLESS_HEADS = ("ElectraForPreTraining",)
-# Tensors that are no parameters: buffers which a checkpoint may list.
-BUFFERS = ("position_ids", "final_logits_bias")
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,9 +151,9 @@ def load_plm(name_or_path: str, revision: str | None = None) -> PLM:
 def read_plm(folder: Path, name: str | None = None, revision: str | None = None) -> PLM:
     """Read the PLM in `folder`, the layout that save_pretrained writes; the door without names and downloads."""
     config = _read_config(folder)
-    _refuse_decoder_only(config)
+    refuse_decoder_only(config)
     tensors = list_tensors(folder)
-    table = _find_table(tensors, int(config.get("vocab_size") or 0), folder)
+    table = find_table(tensors, int(config.get("vocab_size") or 0), folder)
     matrix = read_tensor(table)
     broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if broken.size:
@@ -195,7 +166,7 @@ def read_plm(folder: Path, name: str | None = None, revision: str | None = None)
     names = _special_tokens(folder)
     special = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     special |= {i for token in names.values() if (i := tokenizer.token_to_id(token)) is not None}
-    output_rows = _output_rows(config, tensors, matrix)
+    heads_rows = output_rows(config, tensors, matrix)
     return PLM(
         name=name or str(folder),
         folder=folder,
@@ -206,8 +177,8 @@ def read_plm(folder: Path, name: str | None = None, revision: str | None = None)
         tokenizer=tokenizer,
         special_ids=frozenset(special),
         mask_token=_mask_token(tokenizer, names),
-        output_rows=output_rows,
-        parameters=_count_parameters(tensors, table, config, output_rows),
+        output_rows=heads_rows,
+        parameters=count_parameters(tensors, table, config, heads_rows),
         licence=_licence(folder),
     )
 
@@ -238,37 +209,6 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not config.get("model_type"):
         raise PLMError(f"config.json in {str(folder)!r} names no model_type; it is no transformers model")
     return config
-
-
-def _refuse_decoder_only(config: dict[str, Any]) -> None:
-    kind = str(config["model_type"])
-    causal = any(str(name).endswith("ForCausalLM") for name in config.get("architectures") or [])
-    if (
-        kind in KNOWN_ENCODERS
-        and not config.get("is_decoder")
-        and not (causal and not config.get("is_encoder_decoder"))
-    ):
-        return
-    from transformers.models.auto import modeling_auto as auto
-
-    encoders = {*auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES, *auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES}
-    if kind in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and (kind not in encoders or causal or config.get("is_decoder")):
-        raise PLMError(
-            f"model type {kind!r} is decoder-only, which is out of scope: definitions rebuild the rows of "
-            "encoder-based PLMs (BERT, RoBERTa, BART, T5 and their kin)"
-        )
-    if kind not in encoders:
-        raise PLMError(f"model type {kind!r} is no encoder-based language model that the installed transformers knows")
-
-
-def _find_table(tensors: dict[str, Tensor], vocab_size: int, folder: Path) -> Tensor:
-    for suffix in TABLE_NAMES:
-        found = [t for t in tensors.values() if f".{t.name}".endswith(f".{suffix}") and len(t.shape) == 2]
-        found = [t for t in found if not re.search(r"(^|\.)decoder\.", t.name)] or found
-        if found:
-            # Several match in ELECTRA's pre-training checkpoints and the like: the vocabulary's size decides.
-            return max(found, key=lambda t: (t.shape[0] == vocab_size, t.shape[0]))
-    raise PLMError(f"no embedding table among the {len(tensors)} tensors of {str(folder)!r}; is it a text model?")
 
 
 def _read_tokenizer(folder: Path) -> Tokenizer:
@@ -318,41 +258,6 @@ def _build_model(folder: Path, encoder_alone: bool) -> tuple[Any, list[str]]:
     finally:
         logging.set_verbosity(level)
     return model, sorted(name for name in report["missing_keys"] if not name.startswith(("pooler.", "decoder.")))
-
-
-def _output_rows(
-    config: dict[str, Any], tensors: dict[str, Tensor], matrix: np.ndarray
-) -> Literal["none", "tied", "untied"]:
-    architectures = [str(name) for name in config.get("architectures") or []]
-    if not any(name.endswith(HEADS) and name not in ROWLESS_HEADS for name in architectures):
-        return "none"
-    if config["model_type"] in TWO_TABLES:
-        return "untied"
-    stored = [t for t in tensors.values() if _holds_output(t.name) and t.shape == matrix.shape]
-    if stored and config.get("tie_word_embeddings") is False:
-        return "untied"
-    # Settings may claim a tie that the weights deny (T5 1.1 saved anew): then transformers ties nothing either.
-    return "tied" if all(np.array_equal(read_tensor(t), matrix) for t in stored) else "untied"
-
-
-def is_input_table(name: str) -> bool:
-    """Return whether a tensor's name is one under which the families keep input embeddings."""
-    return f".{name}".endswith(tuple(f".{known}" for known in TABLE_NAMES))
-
-
-def _holds_output(name: str) -> bool:
-    return f".{name}".endswith(tuple(f".{output}" for output in OUTPUT_NAMES))
-
-
-def _count_parameters(tensors: dict[str, Tensor], table: Tensor, config: dict[str, Any], output_rows: str) -> int:
-    def repeats(tensor: Tensor) -> bool:
-        # A pickled checkpoint lists tied output rows and the input table of either side again.
-        if tensor == table or tensor.shape != table.shape:
-            return False
-        return (output_rows == "tied" and _holds_output(tensor.name)) or (one_table and is_input_table(tensor.name))
-
-    one_table = bool(config.get("is_encoder_decoder")) and config["model_type"] not in TWO_TABLES
-    return sum(t.size for t in tensors.values() if not repeats(t) and not t.name.endswith(BUFFERS))
 
 
 def _licence(folder: Path) -> str | None:

@@ -11,7 +11,7 @@ import defemb_core
 
 ROOT = Path(defemb_core.__file__).parent
 ORDER = [
-    "errors", "version", "progress", "cache", "text", "weights", "hub", "plm", "vocabulary", "frequency",
+    "errors", "version", "progress", "cache", "text", "weights", "hub", "families", "plm", "vocabulary", "frequency",
     "dictionaries", "definitions", "prompts", "features_files", "features", "definitionemb",
     "spectrum", "isotropy", "neighbours", "projection", "umap_projection", "evaluation",
     "baselines", "methods", "reconstruction", "reconstruction_files", "comparison", "palette", "figures",
