@@ -17,23 +17,41 @@ if TYPE_CHECKING:
     from defemb_core.reconstruction import Reconstruction
 
 
+_DEFINITIONEMB = "https://arxiv.org/abs/2408.01308"
+# What a method does to rows, for a reader, and the paper to cite, where it is not DefinitionEMB's own way.
+_OTHER_METHODS = {
+    "mean-of-definition": (
+        "are the mean of the embeddings in their definitions ({source}), a baseline",
+        _DEFINITIONEMB,
+    ),
+    "random": ("are predicted from the definitions of OTHER tokens ({source}), a control of no use", _DEFINITIONEMB),
+    "all-but-the-top": (
+        "have lost their mean and their leading principal directions, without any definition",
+        "https://arxiv.org/abs/1702.01417",
+    ),
+    "whitening": ("are whitened (ZCA), without any definition", "https://arxiv.org/abs/1512.00809"),
+}
+_USUAL = ("are rebuilt from the definitions of {source}", _DEFINITIONEMB)
+
+
 def card(reconstruction: Reconstruction) -> dict[str, Any]:
     """Return how a rebuilt table came about, as plain JSON values.
 
     Returns:
-        `made_by` (package, version), `method`, `paper`, `date` (UTC), `plm` (name, revision, architecture, rows, width,
-        table_sha256, licence), `dictionary` (name, sha256, senses), `settings`, `rows` (all, rebuilt), `evidence`
-        (held-out figures, coverage, isotropy, seconds), `packages` (versions). A PLM from a folder is named by the
-        folder's last part, so that no path of the maker's machine is published.
+        `made_by` (package, version), `method` (of the settings), `paper` (to cite for it), `date` (UTC), `plm` (name,
+        revision, architecture, rows, width, table_sha256, licence), `dictionary` (name, sha256, senses), `settings`,
+        `rows` (all, rebuilt), `evidence` (held-out figures, coverage, isotropy, seconds), `packages` (versions). A PLM
+        from a folder is named by the folder's last part, so that no path of the maker's machine is published.
     """
     made = reconstruction.provenance
     plm = dict(made.get("plm") or {})
     title = plm.pop("title", None) or "unnamed PLM"
+    method = reconstruction.settings.method
     name = BUNDLED_NAME if plm.get("name") == BUNDLED else plm.get("name") if plm.get("revision") else title
     return {
         "made_by": {"package": "defemb", "version": VERSION},
-        "method": "DefinitionEMB",
-        "paper": "https://arxiv.org/abs/2408.01308",
+        "method": method,
+        "paper": _OTHER_METHODS.get(method, _USUAL)[1],
         "date": made.get("made"),
         "plm": {**plm, "name": name, "revision": plm.get("revision")},
         "dictionary": dict(made.get("dictionary") or {}),
@@ -54,16 +72,18 @@ def readme(card: dict[str, Any], plm: PLM, changed: list[str]) -> str:
     """
     of, rows = card["plm"], card["rows"]
     name, source = _code(of["name"]), card["dictionary"].get("name") or "a dictionary"
+    what = _OTHER_METHODS.get(card["method"], _USUAL)[0]
+    title = f"by {card['method']}" if card["method"] in _OTHER_METHODS else "rebuilt from definitions"
     revision = f" (revision {_code(of['revision'])})" if of["revision"] else ""
     others = [_code(tensor) for tensor in changed if tensor != plm.table.name]
     tied = f" The model ties {', '.join(others)} to the table, so the same rows are new there." if others else ""
     tied += " The decoder has a table of its own, which is the original's." if plm.has_decoder_table else ""
     settings = "\n".join(f"| {key} | {value} |" for key, value in card["settings"].items())
     return f"""{_header(card, plm)}
-# {of["name"]} with token embeddings rebuilt from definitions
+# {of["name"]} with token embeddings {title}
 
 A copy of {name}{revision} in which {rows["rebuilt"]:,} of {rows["all"]:,} rows of the token embedding table
-{_code(plm.table.name)} are rebuilt from the definitions of {_code(source)}. All other rows and tensors are the
+{_code(plm.table.name)} {what.format(source=_code(source))}. All other rows and tensors are the
 original's, to the bit.{tied}
 
 ## How it was made
@@ -85,8 +105,7 @@ original table and of the dictionary, the versions of the packages, and all figu
 
 ## How to cite it
 
-The method follows DefinitionEMB: https://arxiv.org/abs/2408.01308. Please cite it, the original model and the
-dictionary.
+The method is that of {card["paper"]}. Please cite it, the original model and the dictionary.
 """
 
 

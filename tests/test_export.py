@@ -544,3 +544,24 @@ def test_a_name_that_is_too_long_is_refused(bert, rebuilt, tmp_path):
     with pytest.raises(ExportError, match=r"cannot write .*File name too long"):
         export(rebuilt, bert, "npy", tmp_path / ("n" * 300))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("method", "says", "paper"),
+    [
+        ("frozen", "are rebuilt from the definitions of", "2408.01308"),
+        ("mean-of-definition", "are the mean of the embeddings in their definitions", "2408.01308"),
+        ("random", "definitions of OTHER tokens", "2408.01308"),
+        ("all-but-the-top", "without any definition", "1702.01417"),
+        ("whitening", "without any definition", "1512.00809"),
+    ],
+)
+def test_a_card_says_what_the_method_does(bert, tmp_path, method, says, paper):
+    made = rebuild(bert)
+    made = replace(made, settings=Settings(method), evidence={**made.evidence, "held_out": None})
+    export(made, bert, "checkpoint", tmp_path / "out")
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert says in text
+    assert paper in text
+    assert "None was recorded." in text
+    assert card(made)["method"] == method

@@ -29,7 +29,7 @@ def _metrics(evidence: dict) -> dict[str, tuple[str, str]]:
     held, covered, isotropy = evidence["held_out"], evidence["coverage"], evidence["isotropy"]
     before, after = (isotropy[table]["rare"]["i_w"] for table in ("original", "rebuilt"))
     judged = f"{held['tokens']:,} held-out rows that the map never saw" if held else ""
-    kept = f"{covered['without_definition']:,} have no definition and keep their rows"
+    kept = f"{covered['without_definition']:,} have no definition" + (" and keep their rows" if held else "")
     return {
         "Held-out MRR": (
             f"{held['mrr']:.3f}" if held else "–",

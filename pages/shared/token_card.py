@@ -28,7 +28,7 @@ def show_token(comparison: Comparison, changes: pl.DataFrame, token_id: int) -> 
     facts[2].metric("Norm after", f"{token['norm_rebuilt']:.2f}", help="Euclidean length of the row.")
     turnover = f"{token['turnover']:.0%}" if "turnover" in token else "–"
     facts[3].metric("Turnover", turnover, help="Share of the ten nearest in the full space that are new.")
-    _show_definitions(comparison, token_id)
+    _show_definitions(comparison, token_id, token["rebuilt"])
     before, after = st.columns(2)
     with before:
         st.markdown("**Nearest in the original**")
@@ -38,10 +38,11 @@ def show_token(comparison: Comparison, changes: pl.DataFrame, token_id: int) -> 
         _show_neighbours(comparison, comparison.rebuilt, comparison.rebuilt_digest, token_id, "rebuilt")
 
 
-def _show_definitions(comparison: Comparison, token_id: int) -> None:
+def _show_definitions(comparison: Comparison, token_id: int, rebuilt: bool) -> None:
     senses = comparison.reconstruction.definitions.filter(pl.col("token_id") == token_id)
     if senses.is_empty():
-        st.info("The dictionary has no definition of this token: its row is the original's.", icon=":material/info:")
+        row = "its row is new all the same, by a method without definitions" if rebuilt else "its row is the original's"
+        st.info(f"The dictionary has no definition of this token: {row}.", icon=":material/info:")
     for sense in senses.iter_rows(named=True):
         line = f"({sense['pos']}) {sense['gloss']}" if sense["pos"] else sense["gloss"]
         st.text(f"{sense['weight']:.2f}  {line}", help="The number is the sense's weight in the token's features.")
