@@ -1,6 +1,7 @@
 """`python -m defemb_core`."""
 
 import os
+import signal
 import sys
 
 from defemb_core.cli import main
@@ -11,4 +12,6 @@ from defemb_core.cli import main
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
+# Whoever ends this process lets it say so, and keep what it has.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 sys.exit(main())

@@ -109,6 +109,6 @@ def cached_frame(path: Path, build: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         write_atomically(path, lambda temporary: frame.write_parquet(temporary))
         digest = file_sha256(path)
         write_text(checksum, digest)
-    except OSError as error:
+    except (OSError, pl.exceptions.PolarsError) as error:  # the second is how polars reports a full disk
         logger.warning("cannot keep %s for the next time: %s", path, error)
     return frame

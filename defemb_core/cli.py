@@ -18,7 +18,17 @@ from defemb_core.errors import DefembError, SettingsError
 from defemb_core.hub import BUNDLED
 from defemb_core.methods import METHODS, STAGE_SHARES
 from defemb_core.reconstruction import Settings, reconstruct
-from defemb_core.runs import ANALYSIS, CHECKPOINT, Cancelled, Reporter, list_runs, queue_run, run_path, working_in
+from defemb_core.runs import (
+    ANALYSIS,
+    CHECKPOINT,
+    Cancelled,
+    Reporter,
+    list_runs,
+    queue_run,
+    read_status,
+    run_path,
+    working_in,
+)
 
 if TYPE_CHECKING:
     from defemb_core.comparison import Comparison
@@ -61,7 +71,8 @@ class Request:
 
     def arguments(self, out: Path) -> list[str]:
         """Return the command line that makes this run in `out` and then finds its maps."""
-        words = ["reconstruct", "--plm", self.plm, "--dictionary", self.dictionary, "--out", str(out), "--analyse"]
+        # With "=": a value may begin with a dash.
+        words = ["reconstruct", f"--plm={self.plm}", f"--dictionary={self.dictionary}", f"--out={out}", "--analyse"]
         for name, value in asdict(self.settings).items():
             option = name.replace("_", "-")
             words += [f"--{'' if value else 'no-'}{option}"] if isinstance(value, bool) else [f"--{option}", str(value)]
@@ -181,13 +192,13 @@ def _analyse(options: argparse.Namespace) -> None:
     from defemb_core.comparison import ANALYSIS_SHARES, analyse, open_comparison
 
     folder = _run(options.run)
-    comparison = open_comparison(folder)
+    read_status(folder)  # refuses what is no run before a folder is made in it
     # Maps are found again from disk in no time, so a complete analysis is simply looked up again.
     with (
         working_in(folder / ANALYSIS, ANALYSIS_SHARES, resume=True, again=True) as reporter,
         _Bar(reporter) as progress,
     ):
-        analyse(comparison, progress=progress)
+        analyse(open_comparison(folder), progress=progress)
 
 
 def _compare(options: argparse.Namespace) -> None:

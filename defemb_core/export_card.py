@@ -24,7 +24,10 @@ _OTHER_METHODS = {
         "are the mean of the embeddings in their definitions ({source}), a baseline",
         _DEFINITIONEMB,
     ),
-    "random": ("are predicted from the definitions of OTHER tokens ({source}), a control of no use", _DEFINITIONEMB),
+    "random": (
+        "are predicted from definitions of {source} that were dealt out at random, a control of no use",
+        _DEFINITIONEMB,
+    ),
     "all-but-the-top": (
         "have lost their mean and their leading principal directions, without any definition",
         "https://arxiv.org/abs/1702.01417",

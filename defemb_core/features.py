@@ -146,10 +146,9 @@ def encode_prompts(
                     kept.add(batch)
                 if progress:
                     progress(done, len(ids))
-        except BaseException:
-            if kept:
+        finally:  # at the end too: later stages may be interrupted
+            if kept and left:
                 kept.write()
-            raise
     tokens = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
     return PromptStates(mask[inverse], mean[inverse], tokens, time.perf_counter() - start)
 

@@ -77,7 +77,7 @@ def predict_rows(
     - instant, frozen: a ridge map from the definitions' features, cross-fitted, so that no row helps to predict itself;
       its held-out evidence comes from the map fitted on 80 % of the covered tokens.
     - mean-of-definition: the definitions' bag of embeddings itself, without a map.
-    - random: instant with every token's definitions given to another token; a control.
+    - random: instant; its senses have been `shuffled`. A control.
     - all-but-the-top, whitening: all rows that take part, turned together; definitions have no part.
 
     Args:
@@ -109,9 +109,10 @@ def predict_rows(
 
 
 def shuffled(senses: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Return the senses, every token's definitions given to another token, drawn by `seed`.
+    """Return the senses dealt out to the tokens at random, drawn by `seed`.
 
-    Weights and tokens stay; what a definition says moves along by a random permutation of the lines.
+    Tokens, weights and numbers of senses stay; what the senses say is permuted line by line, so that a token gets
+    those of several others (one in as many lines stays where it was).
     """
     said = ["word", "pos", "gloss", "related", "sense", "source", "definition"]
     order = np.random.default_rng(seed).permutation(senses.height)

@@ -207,7 +207,7 @@ def working_in(folder: Path, shares: dict[str, float], resume: bool = False, aga
         reporter.finish("cancelled", str(exc))
         raise
     except KeyboardInterrupt:
-        reporter.finish("cancelled", "stopped from the keyboard")
+        reporter.finish("cancelled", "stopped from the keyboard or by the system")
         raise
     except OSError as exc:
         reporter_sentence = f"cannot write to {str(folder)!r} ({exc.strerror or exc}); free some space, then --resume"

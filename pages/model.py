@@ -54,7 +54,7 @@ st.caption(
 with st.expander("Frequency groups", icon=":material/tune:"):
     st.segmented_control(
         "Frequency from", SOURCES, default=state.frequency_choice(plm)[0], required=True,
-        key="frequency", persist_state="session",
+        key=state.frequency_key(plm), persist_state="session",
         help="vocabulary: the order of the rows, most frequent first. wordfreq: counts of words in large corpora.",
     )  # fmt: skip
     st.slider("Frequent up to, rare from (% of ranked rows)", 0, 100, (30, 80), key="cuts", persist_state="session")

@@ -24,7 +24,7 @@ changes = state.changes_of(comparison)
 
 if analysis is None and folder is not None:
     status = analysis_status(folder)
-    if status is None or status.state in {"complete", "interrupted"}:  # complete: its cache has been cleared since
+    if status is None or status.state == "complete":  # complete: its cache has been cleared since
         start_analysis(folder)
         st.rerun()
     if status.is_active:

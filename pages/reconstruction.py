@@ -3,7 +3,7 @@ import streamlit as st
 from defemb_core.cli import Request
 from defemb_core.runs import run_path
 from pages.shared import state
-from pages.shared.evidence import show_evidence
+from pages.shared.evidence import show_evidence_or_error
 from pages.shared.history import show_history
 from pages.shared.progress import active_runs, start_reconstruction, watch_run
 from pages.shared.router import through_router
@@ -25,7 +25,7 @@ for folder in active_runs():
 finished = st.session_state.get("finished_run")
 if finished and (run_path(finished) / "evidence.json").is_file():  # it may have been deleted since
     st.success(f"{as_text(finished)} is complete.", icon=":material/check_circle:")
-    show_evidence(run_path(finished))
+    show_evidence_or_error(run_path(finished))
     for column, (page, label) in zip(st.columns(4), NEXT.items(), strict=True):
         column.page_link(f"pages/{page}.py", label=label, icon=":material/arrow_forward:")
 

@@ -95,10 +95,10 @@ def test_every_option_reaches_the_settings(tmp_path, words):
 )
 @pytest.mark.parametrize(("frequency", "groups"), [(None, None), ("wordfreq", Groups(0.1, 0.15, 0.75))])
 def test_the_apps_command_line_gives_its_settings_back(tmp_path, settings, frequency, groups):
-    request = Request("some/model", "wordnet:x", settings, frequency, groups)
+    request = Request("--model", "--x", settings, frequency, groups)
     options = cli._parser().parse_args(request.arguments(tmp_path))
     assert Settings(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Settings)}) == settings
-    assert (options.out, options.plm, options.dictionary) == (tmp_path, "some/model", "wordnet:x")
+    assert (options.out, options.plm, options.dictionary) == (tmp_path, "--model", "--x")
     assert (options.frequency, options.analyse, options.resume) == (frequency, True, False)
     assert cli._groups(options.groups) == (groups or Groups())
 
@@ -229,7 +229,8 @@ def test_a_folder_that_is_there_already(capfd, tmp_path, words, tiny_run):
 @pytest.mark.parametrize("command", [["compare"], ["analyse"], ["export", "--to", "npy", "--out", "x.npy"]])
 def test_runs_that_are_not_there(capfd, tmp_path, command):
     for name in ("nothing", tmp_path, tmp_path / "nothing"):
-        assert "config.json is missing" in refused(capfd, [command[0], name, *command[1:]])
+        said = refused(capfd, [command[0], name, *command[1:]])
+        assert ("is no run" if command[0] == "analyse" else "config.json is missing") in said
     assert "is no name for a run" in refused(capfd, [command[0], "a b", *command[1:]])
 
 
@@ -381,6 +382,37 @@ def test_a_run_killed_while_encoding_goes_on_from_there(capfd, tmp_path, words, 
     assert found[0].any()
     assert (killed / "reconstruction.safetensors").read_bytes() == (whole / "reconstruction.safetensors").read_bytes()
     assert not (killed / "checkpoint").exists()
+
+
+def test_sigterm_keeps_what_was_encoded(tmp_path, words):
+    out = tmp_path / "run"
+    slow = "import time; from defemb_core import features; real = features._pad\n"
+    slow += "features._pad = lambda *given: time.sleep(0.3) or real(*given)\n"
+    slow += "import runpy, sys; sys.argv[0] = 'defemb_core'; runpy.run_module('defemb_core', run_name='__main__')"
+    process = subprocess.Popen([sys.executable, "-c", slow, *words, "--method", "frozen", "--out", str(out)])
+    limit = time.monotonic() + 60
+    while time.monotonic() < limit and not (
+        (out / "status.json").exists() and (s := read_status(out)).stage == "encoder" and s.fraction > 0.1
+    ):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 130
+    assert read_status(out).state == "cancelled"
+    assert (out / "checkpoint" / "prompt-states.npz").is_file()
+
+
+def test_analysing_what_is_no_run_leaves_nothing(capfd, tmp_path):
+    (tmp_path / "no-run").mkdir()
+    assert "is no run" in refused(capfd, ["analyse", tmp_path / "no-run"])
+    assert not list((tmp_path / "no-run").iterdir())
+
+
+def test_an_analysis_that_cannot_begin_says_so(capfd, tmp_path, tiny_run):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "config.json").write_text("{}")
+    shutil.rmtree(run / "analysis", ignore_errors=True)
+    assert "is damaged" in refused(capfd, ["analyse", run])
+    assert read_status(run / "analysis").state == "failed"
 
 
 def test_the_module_is_a_program(tmp_path, words):

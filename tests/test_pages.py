@@ -22,11 +22,13 @@ from app_support import (
 )
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
+from tokenizers import Tokenizer, models
 
 from defemb_core.comparison import open_comparison, read_analysis, token_changes
 from defemb_core.neighbours import nearest_neighbours
 from defemb_core.projection import Projection
 from defemb_core.text import plain
+from pages.shared.selection import Selection
 
 APP = Path(__file__).parents[1] / "app.py"
 PAGES = ("model", "definitions", "reconstruction", "projection", "spectrum", "tokens", "export")
@@ -169,7 +171,7 @@ def test_that_button_starts_a_run_of_the_bundled_plm(runs, visit, monkeypatch):
     button(app, "Rebuild the bundled model").click().run()
     clean(app)
     ((arguments, folder),) = started
-    assert arguments[arguments.index("--plm") + 1] == "bundled"
+    assert "--plm=bundled" in arguments
     assert "--analyse" in arguments
     assert folder.parent == runs
 
@@ -310,6 +312,55 @@ def test_runs_of_one_table_and_other_groups_are_kept_apart(copied, visit):
     assert before["frequent"] != before["rare"]
     app = clean(visit("projection"))
     assert f"frequent {before['rare']}" in charts(app)[0]
+
+
+def test_a_dead_analysis_is_not_started_again_by_itself(copied, visit, monkeypatch, tmp_path):
+    monkeypatch.setenv("DEFEMB_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setattr("defemb_core.processes.start_run", lambda *_: pytest.fail("started"))
+    set_status(copied / "analysis", state="running", pid=2**22 + 1, created=1.0)
+    app = clean(visit("projection"))
+    assert [b.label for b in app.button if "UMAP" in b.label] == ["Compute the UMAP maps (interrupted before)"]
+
+
+def test_a_run_without_rare_rows_is_whole(copied, visit):
+    evidence = json.loads((copied / "evidence.json").read_text())
+    for table in evidence["isotropy"].values():
+        del table["rare"]
+    (copied / "evidence.json").write_text(json.dumps(evidence))
+    for page in PAGES:
+        clean(visit(page, finished_run=RUN))
+    assert "–" in metrics(visit("export"))
+
+
+def test_a_damaged_finished_run_leaves_the_form_and_the_history(copied, visit):
+    (copied / "evidence.json").write_text("{}")
+    app = visit("reconstruction", finished_run=RUN)
+    assert not app.exception
+    assert "lacks figures" in app.error[0].value
+    assert [b for b in app.button if b.label == "Rebuild"]
+    assert [e for e in app.expander if RUN in unescaped(e.label)]
+
+
+def test_a_plm_whose_files_changed_is_noticed(world, copied, visit, tmp_path):
+    clean(visit("spectrum"))
+    table = world.plm / "model.safetensors"
+    before = table.read_bytes()
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(table)
+    try:
+        save_file({name: tensor + 1 for name, tensor in tensors.items()}, table, metadata={"format": "pt"})
+        assert "was made from a table with SHA-256" in one_sentence(visit("spectrum"))
+    finally:
+        table.write_bytes(before)
+    clean(visit("spectrum"))
+
+
+def test_a_selection_is_ringed_on_both_maps_once_its_chart_has_forgotten_it(visit, comparison):
+    rows = np.array([1, 2, 3], np.int32)
+    selection = Selection(rows, "chart-original-umap-group", comparison.key)
+    app = clean(visit("projection", selection=selection))
+    assert ["3 rows marked" in chart for chart in charts(app)] == [True, True]
 
 
 def test_a_failed_analysis_is_said_and_not_started_again_by_itself(copied, visit, monkeypatch, tmp_path):
@@ -612,10 +663,22 @@ def read_table(file):
     return load_file(file)["matrix"]
 
 
+def test_the_source_of_frequency_is_the_one_that_suits_the_plm_until_chosen(world, visit, tmp_path):
+    other = Path(shutil.copytree(world.plm, tmp_path / "other"))
+    tokenizer = Tokenizer(models.WordLevel(Tokenizer.from_file(str(other / "tokenizer.json")).get_vocab(), "[UNK]"))
+    tokenizer.save(str(other / "tokenizer.json"))
+    shown = clean(visit("model"))
+    assert any("Frequency groups by row order" in caption.value for caption in shown.caption)
+    left = {name: value for name, value in shown.session_state.filtered_state.items() if "frequency" in name}
+    assert left == {"frequency-vocabulary": "vocabulary"}
+    app = clean(visit("model", plm=str(other), **left))
+    assert any("Frequency groups by wordfreq" in caption.value for caption in app.caption)
+
+
 def test_the_choice_of_frequency_reaches_a_run(visit, monkeypatch):
     started = []
     monkeypatch.setattr("pages.shared.progress.start_run", lambda *given: started.append(given))
-    app = clean(visit("reconstruction", frequency="wordfreq", cuts=(10, 25)))
+    app = clean(visit("reconstruction", **{"frequency-vocabulary": "wordfreq", "cuts": (10, 25)}))
     button(app, "Rebuild").click().run()
     [(arguments, _)] = started
     named = dict(pairwise(arguments))

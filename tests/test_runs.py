@@ -125,7 +125,7 @@ def test_remaining_time_follows_the_share_done():
     [
         (SettingsError("alpha must be less"), SettingsError, "failed", "alpha must be less"),
         (ZeroDivisionError("by zero"), ZeroDivisionError, "failed", "ZeroDivisionError: by zero"),
-        (KeyboardInterrupt(), KeyboardInterrupt, "cancelled", "stopped from the keyboard"),
+        (KeyboardInterrupt(), KeyboardInterrupt, "cancelled", "stopped from the keyboard or by the system"),
         (Cancelled("cancelled by the user"), Cancelled, "cancelled", "cancelled by the user"),
         (MemoryError(), MemoryError, "failed", "MemoryError: "),
     ],

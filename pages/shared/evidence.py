@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from defemb_core.errors import RunError
+from pages.shared.text import as_text
 
 NOTHING_PREDICTED = "This method turns the table as a whole: there is no prediction to judge."
 
@@ -24,10 +25,19 @@ def show_evidence(folder: Path) -> None:
     st.text(words)
 
 
+def show_evidence_or_error(folder: Path) -> None:
+    """Show a run's evidence, or what is wrong with it, so that the rest of the page stands."""
+    try:
+        show_evidence(folder)
+    except RunError as exc:
+        st.error(as_text(str(exc)), icon=":material/error:")
+
+
 def _metrics(evidence: dict) -> dict[str, tuple[str, str]]:
     """Return each number's label, value and explanation."""
     held, covered, isotropy = evidence["held_out"], evidence["coverage"], evidence["isotropy"]
-    before, after = (isotropy[table]["rare"]["i_w"] for table in ("original", "rebuilt"))
+    # A group with fewer than two rows has no isotropy.
+    rare = [isotropy[table]["rare"]["i_w"] for table in ("original", "rebuilt") if "rare" in isotropy[table]]
     judged = f"{held['tokens']:,} held-out rows that the map never saw" if held else ""
     kept = f"{covered['without_definition']:,} have no definition" + (" and keep their rows" if held else "")
     return {
@@ -41,7 +51,7 @@ def _metrics(evidence: dict) -> dict[str, tuple[str, str]]:
         ),
         "Rows rebuilt": (f"{covered['rebuilt']:,}", f"Of {covered['rows']:,}; {kept}."),
         "I(W) of rare tokens": (
-            f"{before:.3f} → {after:.3f}",
+            " → ".join(f"{value:.3f}" for value in rare) or "–",
             "Isotropy before and after, both signs; 1 is isotropic.",
         ),
         "Seconds": (f"{sum(evidence['seconds'].values()):.1f}", f"Peak memory {evidence['peak_memory_mb']:,} MB."),

@@ -2,10 +2,9 @@
 
 import streamlit as st
 
-from defemb_core.errors import RunError
 from defemb_core.processes import start_run
 from defemb_core.runs import COMMAND, delete_run, list_runs
-from pages.shared.evidence import show_evidence
+from pages.shared.evidence import show_evidence_or_error
 from pages.shared.text import as_text
 
 RESUMABLE = {"interrupted", "cancelled", "failed"}
@@ -19,10 +18,7 @@ def show_history() -> None:
     for folder, status in ended:
         with st.expander(f"{as_text(folder.name)} · {status.state}", icon=":material/history:"):
             if status.state == "complete":
-                try:
-                    show_evidence(folder)
-                except RunError as exc:  # so that a damaged run can still be deleted
-                    st.error(as_text(str(exc)), icon=":material/error:")
+                show_evidence_or_error(folder)  # so that a damaged run can still be deleted
             elif status.message:
                 st.error(as_text(status.message), icon=":material/error:")
             resume, delete, _ = st.columns([1, 1, 4])

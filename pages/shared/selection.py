@@ -49,7 +49,7 @@ def show_map(
     figures = charts.figures()
     colour, selection = colour_by(changes, by), chosen_rows(comparison.key)
     chart = f"chart-{name}-{projection.method}-{by}"  # its own for every figure: points of one are not the other's
-    marked = selection.rows if selection.chart != chart else np.empty(0, np.int32)
+    marked = np.empty(0, np.int32) if selection.chart == chart and _shows_it(chart) else selection.rows
     unit = "UMAP {} (no unit)" if projection.method == "umap" else "principal direction {}"
     figure = figures.map_figure(
         projection.coordinates, colour, name, marked, (unit.format(1), unit.format(2)), changes["text"].to_list()
@@ -78,6 +78,12 @@ def colour_by(changes: pl.DataFrame, by: str) -> Any:
         return palette.colour_by_coverage(changes["rebuilt"].to_numpy())
     titles = {"movement": "movement (1 - cosine)", "turnover": "share of new neighbours"}
     return palette.colour_by_values(by, changes[by].to_numpy(), titles[by])
+
+
+def _shows_it(chart: str) -> bool:
+    """Return whether the chart itself shows a selection; one that was left for another page comes back without."""
+    chosen = (st.session_state.get(chart) or {}).get("selection") or {}
+    return any(chosen.get(kind) for kind in ("points", "box", "lasso"))
 
 
 def _select(chart: str, of: str, coordinates: np.ndarray, traces: Sequence[np.ndarray]) -> None:

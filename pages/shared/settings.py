@@ -13,7 +13,7 @@ METHOD_HELP = """
 To compare with:
 
 - **mean-of-definition**: the bag itself, without a map.
-- **random**: instant with every token's definitions given to another; what is left is not the definitions' doing.
+- **random**: instant with the definitions dealt out at random; what is left is not the definitions' doing.
 - **all-but-the-top**: no definitions; the mean and the leading principal directions removed.
 - **whitening**: no definitions; every direction given the same variance.
 """

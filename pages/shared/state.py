@@ -36,6 +36,8 @@ def _plm(name: str, revision: str | None, stamp: float) -> PLM:
 
 def _stamp(name: str) -> float:
     """Return when a local folder's files last changed, 0 for what is none."""
+    if not name:
+        return 0.0
     try:
         return max(file.stat().st_mtime for file in Path(name).expanduser().iterdir())
     except (OSError, RuntimeError, ValueError):
@@ -63,7 +65,12 @@ def frequency_choice(plm: PLM) -> tuple[Source, Groups]:
     """Return the frequency source and groups chosen on the Model page; until then the source that suits the PLM."""
     low, high = st.session_state.get("cuts", (30, 80))
     groups = Groups(low / 100, (high - low) / 100, (100 - high) / 100)
-    return st.session_state.get("frequency") or default_source(tokenizer_kind(plm.tokenizer)), groups
+    return st.session_state.get(frequency_key(plm)) or default_source(tokenizer_kind(plm.tokenizer)), groups
+
+
+def frequency_key(plm: PLM) -> str:
+    """Return where the session keeps the choice of a source: one for all PLMs that the same source suits."""
+    return f"frequency-{default_source(tokenizer_kind(plm.tokenizer))}"
 
 
 def frequency_in_words(plm: PLM) -> str:
@@ -73,9 +80,14 @@ def frequency_in_words(plm: PLM) -> str:
     return f"{'row order' if source == 'vocabulary' else 'wordfreq (English)'}, {shares} frequent, medium and rare"
 
 
-@st.cache_resource(show_spinner="Reading the dictionary", max_entries=3)
 def dictionary_named(spec: str) -> Dictionary:
-    """Return the dictionary."""
+    """Return the dictionary; read again when the files in a folder that it names change."""
+    return _dictionary(spec, _stamp(spec.partition(":")[2]))
+
+
+@st.cache_resource(show_spinner="Reading the dictionary", max_entries=3)
+def _dictionary(spec: str, stamp: float) -> Dictionary:
+    del stamp
     return load_dictionary(spec)
 
 
@@ -115,12 +127,13 @@ def comparison_or_stop() -> Comparison:
         st.info("There is no rebuilt table yet. Rebuild one: it takes seconds.", icon=":material/info:")
         st.page_link("pages/reconstruction.py", label="Go to Reconstruction", icon=":material/construction:")
         st.stop()
-    return _comparison(str(folder), (folder / "config.json").stat().st_mtime_ns)
+    stamps = (folder / "config.json").stat().st_mtime_ns, _stamp(_made_from(folder) or "")
+    return _comparison(str(folder), stamps)
 
 
 @st.cache_resource(show_spinner="Opening the run", max_entries=4)
-def _comparison(folder: str, stamp: int) -> Comparison:
-    del stamp  # only part of the key: a run rebuilt under the same name is another run
+def _comparison(folder: str, stamps: tuple[int, float]) -> Comparison:
+    del stamps  # only part of the key: a run rebuilt under the same name is another run, a PLM's new files another PLM
     return open_comparison(Path(folder), plm_named)
 
 
