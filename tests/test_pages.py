@@ -669,9 +669,9 @@ def test_the_source_of_frequency_is_the_one_that_suits_the_plm_until_chosen(worl
     tokenizer.save(str(other / "tokenizer.json"))
     shown = clean(visit("model"))
     assert any("Frequency groups by row order" in caption.value for caption in shown.caption)
-    left = {name: value for name, value in shown.session_state.filtered_state.items() if "frequency" in name}
-    assert left == {"frequency-vocabulary": "vocabulary"}
-    app = clean(visit("model", plm=str(other), **left))
+    left = shown.session_state["frequency-vocabulary"]  # the control's value, which nobody has chosen
+    assert "frequency-wordfreq" not in shown.session_state
+    app = clean(visit("model", plm=str(other), **{"frequency-vocabulary": left}))
     assert any("Frequency groups by wordfreq" in caption.value for caption in app.caption)
 
 
