@@ -217,7 +217,8 @@ def test_what_is_exported_is_the_rebuilt_table(first, open_tab, tmp_path):
 
 def test_two_browsers_see_one_run_and_either_can_stop_it(first, open_tab):
     one, two = (settled(open_tab(f"{first.server.url}/reconstruction")) for _ in range(2))
-    one.get_by_text("frozen", exact=True).click()
+    one.get_by_test_id("stSelectbox").filter(has_text="Method").click()
+    one.get_by_role("option", name="frozen", exact=True).click()
     one.get_by_role("button", name="Rebuild", exact=True).click()
     named = re.compile("bundled-frozen")
     expect(one.get_by_test_id("stProgress").first).to_contain_text(named)
