@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,9 @@ from defemb_core.weights import Tensor, list_tensors, read_tensor, verify_hub_bl
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+# While it builds a model, transformers replaces functions of its own for the whole process, tie_weights among them: of
+# two builds at once the second may put the replacement back for good, and no model ties its output rows any more.
+_ONE_BUILD = threading.Lock()
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -244,19 +248,20 @@ def _build_model(folder: Path, encoder_alone: bool) -> tuple[Any, list[str]]:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours shows the stage
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # a head that is not built and a pooler that is not stored are no news
-    try:
-        model, report = (AutoModelForTextEncoding if encoder_alone else AutoModel).from_pretrained(
-            folder,
-            trust_remote_code=False,
-            local_files_only=True,
-            dtype=torch.float32,
-            attn_implementation="eager",  # measured quicker than sdpa for short prompts on a CPU
-            output_loading_info=True,
-        )
-    finally:
-        logging.set_verbosity(level)
+    with _ONE_BUILD:
+        level = logging.get_verbosity()
+        logging.set_verbosity_error()  # a head that is not built and a pooler that is not stored are no news
+        try:
+            model, report = (AutoModelForTextEncoding if encoder_alone else AutoModel).from_pretrained(
+                folder,
+                trust_remote_code=False,
+                local_files_only=True,
+                dtype=torch.float32,
+                attn_implementation="eager",  # measured quicker than sdpa for short prompts on a CPU
+                output_loading_info=True,
+            )
+        finally:
+            logging.set_verbosity(level)
     return model, sorted(name for name in report["missing_keys"] if not name.startswith(("pooler.", "decoder.")))
 
 

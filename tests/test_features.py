@@ -145,15 +145,15 @@ def test_progress_ends_at_the_number_of_distinct_prompts(tiny_plm):
 
 
 def test_whoever_stops_listening_stops_the_work(tiny_plm):
-    seen, threads = [], torch.get_num_threads()
+    seen, threads, encoder = [], torch.get_num_threads(), tiny_plm.encoder()
 
     class Slow:
-        config = tiny_plm.encoder().config
+        config = encoder.config
 
         def __call__(self, input_ids, **more):
             seen.append(len(input_ids))
             time.sleep(0.02)
-            return tiny_plm.encoder()(input_ids=input_ids, **more)
+            return encoder(input_ids=input_ids, **more)
 
     def stop(done, of):
         raise KeyboardInterrupt

@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import huggingface_hub
 import numpy as np
@@ -310,3 +311,10 @@ def test_a_hub_models_folder_is_named_after_its_commit(monkeypatch, bert):
 def test_the_licence_is_the_cards(bert, header, licence):
     (bert / "README.md").write_text(f"---\n{header}\n---\nlicense: gpl\n")
     assert read_plm(bert).licence == licence
+
+
+def test_encoders_built_at_once_leave_transformers_as_it_was(tiny_plm, tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        encoders = list(pool.map(lambda _: tiny_plm.encoder(), range(12)))
+    assert len(encoders) == 12
+    assert load_plm(str(save_bert_mlm(tmp_path))).output_rows == "tied"
