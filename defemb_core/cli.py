@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,13 +22,13 @@ from defemb_core.runs import (
     ANALYSIS,
     CHECKPOINT,
     Cancelled,
-    Reporter,
     list_runs,
     queue_run,
     read_status,
     run_path,
     working_in,
 )
+from defemb_core.terminal import Bar
 
 if TYPE_CHECKING:
     from defemb_core.comparison import Comparison
@@ -158,7 +158,7 @@ def _reconstruct(options: argparse.Namespace) -> None:
         source = options.frequency or default_source(tokenizer_kind(plm.tokenizer))
         vocabulary = plm_vocabulary(plm, source, groups)
         dictionary = load_dictionary(options.dictionary)
-        with _Bar(reporter) as progress:
+        with Bar(reporter) as progress:
             made = reconstruct(plm, vocabulary, dictionary, settings, progress, options.out / CHECKPOINT)
         made.provenance["frequency"] = {"source": source, **asdict(groups)}
         save_reconstruction(made, options.out)
@@ -196,7 +196,7 @@ def _analyse(options: argparse.Namespace) -> None:
     # Maps are found again from disk in no time, so a complete analysis is simply looked up again.
     with (
         working_in(folder / ANALYSIS, ANALYSIS_SHARES, resume=True, again=True) as reporter,
-        _Bar(reporter) as progress,
+        Bar(reporter) as progress,
     ):
         analyse(open_comparison(folder), progress=progress)
 
@@ -208,8 +208,8 @@ def _compare(options: argparse.Namespace) -> None:
     comparison = open_comparison(_run(options.run))
     evidence = comparison.reconstruction.evidence["isotropy"]
     _say("isotropy I(W), both signs, 1 is isotropic (mean cosine in brackets)")
-    for group in evidence["original"]:
-        before, after = (evidence[table].get(group) for table in ("original", "rebuilt"))
+    for group in (group for group in evidence["original"] if group in evidence["rebuilt"]):
+        before, after = (evidence[table][group] for table in ("original", "rebuilt"))
         _say(
             f"  {group:<10} original {before['i_w']:.3f} ({before['mean_cosine']:+.3f})   "
             f"rebuilt {after['i_w']:.3f} ({after['mean_cosine']:+.3f})"
@@ -272,33 +272,3 @@ def _run(name: str) -> Path:
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-class _Bar:
-    """Shows progress on stderr: a bar on a terminal, a plain line a stage otherwise; passes it on to the run."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        self.reporter = reporter
-        self.stage = ""
-        self.bar: Any = None
-
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        if sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self.bar = tqdm(total=100, bar_format="{desc:<24} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}")
-        return self._show
-
-    def __exit__(self, *exc: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-    def _show(self, stage: str, done: int, total: int) -> None:
-        self.reporter(stage, done, total)
-        if self.bar is not None:
-            self.bar.set_description_str(stage, refresh=False)
-            self.bar.n = round(100 * self.reporter.status.fraction)
-            self.bar.refresh()
-        elif stage != self.stage:
-            sys.stderr.write(f"{stage}\n")
-        self.stage = stage

@@ -92,16 +92,6 @@ def effective_rank(values: np.ndarray) -> float:
     return float(np.exp(-np.sum(share * np.log(share))))
 
 
-def participation_ratio(variances: np.ndarray) -> float:
-    """Participation ratio of a covariance spectrum: (sum l)^2 / sum l^2.
-
-    1 where one direction holds all variance, n where n directions hold the same; 0 where nothing varies. It weighs
-    large directions more than the effective rank does.
-    """
-    squares = float(np.square(variances).sum())
-    return float(variances.sum()) ** 2 / squares if squares > 0 else 0.0
-
-
 @dataclass(frozen=True)
 class Spectrum:
     """Singular values of one table.
@@ -123,20 +113,9 @@ class Spectrum:
         return self.values / self.values[0] if self.values[0] > 0 else self.values.copy()
 
     @property
-    def explained(self) -> np.ndarray:
-        """Cumulative share of the squared values, 0 to 1: of the variance if centred, else of the squared norm."""
-        squares = np.cumsum(np.square(self.values))
-        return squares / squares[-1] if squares[-1] > 0 else squares
-
-    @property
     def effective_rank(self) -> float:
         """Exp of the entropy of the values' shares, 1 to min(V, H) (Roy & Vetterli 2007)."""
         return effective_rank(self.values)
-
-    @property
-    def participation_ratio(self) -> float:
-        """(sum s^2)^2 / sum s^4, 1 to min(V, H); of the covariance spectrum if centred."""
-        return participation_ratio(np.square(self.values))
 
 
 def singular_values(matrix: np.ndarray, centred: bool = False) -> Spectrum:

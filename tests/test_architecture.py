@@ -15,7 +15,7 @@ ORDER = [
     "dictionaries", "definitions", "prompts", "features_files", "features", "definitionemb",
     "spectrum", "isotropy", "neighbours", "projection", "umap_projection", "evaluation",
     "baselines", "methods", "reconstruction", "reconstruction_files", "comparison", "palette", "figures",
-    "export_card", "export_checkpoint", "export", "runs", "processes", "cli", "__main__",
+    "export_card", "export_checkpoint", "export", "runs", "processes", "terminal", "cli", "__main__",
 ]  # fmt: skip
 """Every module and package of the core; each may import those before it."""
 ANALYSES = {"spectrum", "isotropy", "neighbours", "projection", "umap_projection"}
