@@ -26,12 +26,14 @@ from defemb_core import reconstruction as core
 from defemb_core.definitions import match_definitions
 from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.evaluation.held_out import chance_mrr, judge_held_out, split_held_out
-from defemb_core.features import PromptStates, definition_texts, encode_prompts
+from defemb_core.features import PromptStates, definition_texts, read_prompts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.hub import BUNDLED
 from defemb_core.methods import METHODS, Method
 from defemb_core.plm import PLM, load_plm
+from defemb_core.prompts import Prompts
 from defemb_core.reconstruction import Reconstruction, Settings
+from defemb_core.states import Reader
 
 ALL_SENSES = 1000
 PAIRS = {"SimLex-999": "EN-SIMLEX-999.txt", "WS-353": "EN-WS-353-ALL.txt", "MEN": "EN-MEN-TR-3k.txt"}
@@ -47,19 +49,21 @@ WEIGHTS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
 
 @dataclass
 class EncodedOnce:
-    """Stands in for encode_prompts and keeps every prompt's states, so that variants share them."""
+    """Stands in for read_prompts of the encoder and keeps every prompt's states, so that variants share them."""
 
-    rows: dict[str, int] = field(default_factory=dict)
+    rows: dict[tuple[int, ...], int] = field(default_factory=dict)
     states: list[np.ndarray] = field(default_factory=list)  # (2, n, H): at the mask, mean
 
-    def __call__(self, plm: PLM, prompts: Sequence[str], **options: Any) -> PromptStates:
+    def __call__(self, plm: PLM, reader: Reader, prompts: Prompts, **options: Any) -> PromptStates:
         """Encode what is new, look the rest up."""
-        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self.rows]
+        keys = [tuple(ids) for ids in prompts.ids]
+        new = [i for i, key in enumerate(keys) if key not in self.rows]
         if new:
-            made = encode_prompts(plm, new, **options)
-            self.rows.update({prompt: len(self.rows) + i for i, prompt in enumerate(new)})
+            left = Prompts([prompts.ids[i] for i in new], prompts.slots[new], np.arange(len(new)))
+            made = read_prompts(plm, reader, left, **options)
+            self.rows.update({keys[i]: len(self.rows) + k for k, i in enumerate(new)})
             self.states = [np.concatenate([*self.states, np.stack([made.mask, made.mean])], axis=1)]
-        mask, mean = self.states[0][:, [self.rows[prompt] for prompt in prompts]]
+        mask, mean = self.states[0][:, [self.rows[keys[i]] for i in prompts.lines]]
         return PromptStates(mask, mean, 0, 0.0)
 
 
@@ -81,7 +85,7 @@ class Bench:
             return judge_held_out(predicted, true, centre)
 
         with ExitStack() as stack:
-            for name, function in {"encode_prompts": self.encode, "judge_held_out": judge, **replaced}.items():
+            for name, function in {"read_prompts": self.encode, "judge_held_out": judge, **replaced}.items():
                 stack.enter_context(patch.object(methods if hasattr(methods, name) else core, name, function))
             made = core.reconstruct(self.plm, self.vocabulary, self.dictionary, settings)
         return made, kept[0] if kept else None

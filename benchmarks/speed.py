@@ -38,13 +38,14 @@ from benchmarks.machine import (
 from defemb_core.definitions import describe_matches, match_definitions
 from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.dictionaries.wordnet import read_wordnet
-from defemb_core.features import TOKEN_BUDGET, definition_texts, encode_ids, encode_prompts, token_batches
+from defemb_core.features import TOKEN_BUDGET, definition_texts, encode_prompts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.hub import BUNDLED
 from defemb_core.neighbours import nearest_neighbours, normalise_rows
 from defemb_core.plm import PLM, load_plm
-from defemb_core.prompts import make_prompts
+from defemb_core.prompts import encode_ids, make_prompts
 from defemb_core.reconstruction import Reconstruction, Settings, reconstruct
+from defemb_core.states import token_batches
 
 PROMPTS = 3000
 OURS = 0  # stands for encode_prompts where the peer's batch sizes are keys
@@ -150,7 +151,7 @@ def _encoding_lines(times: dict[int, Cost]) -> list[Line]:
 def real_prompts(plm: PLM, made: Reconstruction) -> list[str]:
     """Return distinct prompts that method "frozen" would encode, drawn evenly."""
     glosses, _ = definition_texts(made.definitions, True, plm.mask_token or "")
-    distinct = list(dict.fromkeys(make_prompts(glosses, made.definitions["pos"], plm.mask_token or "")))
+    distinct = list(dict.fromkeys(make_prompts(glosses, made.definitions, made.vocabulary, plm.mask_token or "")))
     return [str(prompt) for prompt in np.random.default_rng(0).choice(distinct, PROMPTS, replace=False)]
 
 

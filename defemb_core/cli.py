@@ -17,6 +17,7 @@ from defemb_core.dictionaries import WORDNET
 from defemb_core.errors import DefembError, SettingsError
 from defemb_core.hub import BUNDLED
 from defemb_core.methods import METHODS, STAGE_SHARES
+from defemb_core.presets import PRESETS
 from defemb_core.reconstruction import Settings, reconstruct
 from defemb_core.runs import (
     ANALYSIS,
@@ -75,7 +76,10 @@ class Request:
         words = ["reconstruct", f"--plm={self.plm}", f"--dictionary={self.dictionary}", f"--out={out}", "--analyse"]
         for name, value in asdict(self.settings).items():
             option = name.replace("_", "-")
-            words += [f"--{'' if value else 'no-'}{option}"] if isinstance(value, bool) else [f"--{option}", str(value)]
+            if isinstance(value, bool):
+                words.append(f"--{'' if value else 'no-'}{option}")
+            elif value is not None:
+                words += [f"--{option}", str(value)]
         words += ["--frequency", self.frequency] if self.frequency else []
         return words + (["--groups", ",".join(str(share) for share in astuple(self.groups))] if self.groups else [])
 
@@ -122,20 +126,20 @@ def _add_reconstruct(commands: Any) -> None:
         ("folds", int, "parts of the cross-fitting (default: %(default)s)"),
         ("seed", int, "of folds and held-out split (default: %(default)s)"),
         ("directions", int, "of all-but-the-top, 0 for a hundredth of the columns (default: %(default)s)"),
+        ("rare_weight", float, "how much rare rows count in learning, 0 to 1 (default: 0 for trained, else 1)"),
+        ("preset", str, f"of method trained: {', '.join(PRESETS)} (default: %(default)s)"),
+        ("passes", float, "over the prompts in training, 0 for the preset's (default: %(default)s)"),
+        ("rate", float, "the peak learning rate, 0 for the preset's (default: %(default)s)"),
     ):
         sub.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(Settings, name), help=what)
-    sub.add_argument(
-        "--match-norms",
-        action=switch,
-        default=Settings.match_norms,
-        help="whether a rebuilt row is as far from the mean row as its original",
-    )
-    sub.add_argument(
-        "--relations",
-        action=switch,
-        default=Settings.relations,
-        help="whether synonyms and other related words join a definition",
-    )
+    for name, what in (
+        ("match_norms", "whether a rebuilt row is as far from the mean row as its original"),
+        ("relations", "whether synonyms and other related words join a definition"),
+        ("mentions", "whether words whose definitions mention a token tell about it"),
+        ("pieces", "whether rows without a definition are rebuilt from words that contain them"),
+        ("train_table", "whether the student's own embedding table is trained too"),
+    ):
+        sub.add_argument(f"--{name.replace('_', '-')}", action=switch, default=getattr(Settings, name), help=what)
     sub.add_argument("--frequency", help="'vocabulary' (row order) or 'wordfreq'; default: what suits the tokenizer")
     sub.add_argument("--groups", help="shares of the frequent, medium and rare groups (default: 0.3,0.5,0.2)")
     sub.add_argument("--out", type=Path, required=True, help="the run's directory, new")

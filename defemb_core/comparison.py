@@ -20,7 +20,7 @@ from defemb_core.errors import RunError
 from defemb_core.hub import BUNDLED
 from defemb_core.neighbours import Neighbours, nearest_neighbours, neighbour_turnover
 from defemb_core.plm import PLM, load_plm
-from defemb_core.progress import Progress
+from defemb_core.progress import Clock, Progress
 from defemb_core.projection import Projection, align
 from defemb_core.reconstruction import Reconstruction
 from defemb_core.reconstruction_files import load_reconstruction
@@ -151,7 +151,7 @@ def analyse(
     side by side.
     """
     settings = settings or UmapSettings()
-    report = progress or (lambda stage, done, total: None)
+    report = progress or Clock().tell
 
     def stage(name: str) -> Callable[[int, int], None]:
         return lambda done, total: report(name, done, total)
@@ -178,7 +178,7 @@ def neighbours_of_both(comparison: Comparison, progress: Progress | None = None)
 
     They come from disk where they are known, else in some ten seconds for 30,000 rows.
     """
-    report = progress or (lambda stage, done, total: None)
+    report = progress or Clock().tell
     before, after = list(ANALYSIS_SHARES)[:2]
     return (
         _neighbours(comparison.original, comparison.plm.digest, lambda done, total: report(before, done, total)),

@@ -53,7 +53,9 @@ class CrossFit:
     strength: float
 
 
-def fit_map(blocks: Sequence[np.ndarray], rows: np.ndarray, folds: int = 5, seed: int = 0) -> RidgeMap:
+def fit_map(
+    blocks: Sequence[np.ndarray], rows: np.ndarray, folds: int = 5, seed: int = 0, weights: np.ndarray | None = None
+) -> RidgeMap:
     """Fit the map from features to rows; its strength is chosen by cross-validation on these same rows.
 
     Args:
@@ -62,16 +64,19 @@ def fit_map(blocks: Sequence[np.ndarray], rows: np.ndarray, folds: int = 5, seed
         rows: the true rows, (n, H).
         folds: folds of the cross-validation.
         seed: of the folds.
+        weights: how much each row's error counts, (n,), 0 or more; None for all alike.
 
     Raises:
-        SettingsError: fewer rows than folds, or folds below 2.
+        SettingsError: fewer rows of positive weight than folds, or folds below 2.
     """
-    problem = _Ridge(blocks, rows, folds, seed)
+    problem = _Ridge(blocks, rows, folds, seed, weights)
     strength = STRENGTHS[int(np.argmin(problem.errors()))]
     return RidgeMap(problem.centre, problem.scale, problem.solve_all(strength), problem.intercept, strength)
 
 
-def cross_fit(blocks: Sequence[np.ndarray], rows: np.ndarray, folds: int = 5, seed: int = 0) -> CrossFit:
+def cross_fit(
+    blocks: Sequence[np.ndarray], rows: np.ndarray, folds: int = 5, seed: int = 0, weights: np.ndarray | None = None
+) -> CrossFit:
     """Predict each row by the map fitted on the other folds; one strength serves all folds.
 
     The strength, a single number, is chosen on all folds together; everything else that makes a prediction is blind to
@@ -82,11 +87,12 @@ def cross_fit(blocks: Sequence[np.ndarray], rows: np.ndarray, folds: int = 5, se
         rows: the true rows, (n, H).
         folds: into how many parts the rows are cut.
         seed: of the cut.
+        weights: see fit_map; a row of weight 0 is predicted and never learned from.
 
     Raises:
-        SettingsError: fewer rows than folds, or folds below 2.
+        SettingsError: fewer rows of positive weight than folds, or folds below 2.
     """
-    problem = _Ridge(blocks, rows, folds, seed)
+    problem = _Ridge(blocks, rows, folds, seed, weights)
     strength = STRENGTHS[int(np.argmin(problem.errors()))]
     return CrossFit(problem.predict_folds(strength), strength)
 
@@ -94,28 +100,38 @@ def cross_fit(blocks: Sequence[np.ndarray], rows: np.ndarray, folds: int = 5, se
 class _Ridge:
     """One ridge problem in folds: Gram matrices once, an eigendecomposition a fold, all strengths from that."""
 
-    def __init__(self, blocks: Sequence[np.ndarray], rows: np.ndarray, folds: int, seed: int) -> None:
-        if folds < 2 or len(rows) < folds:
+    def __init__(
+        self, blocks: Sequence[np.ndarray], rows: np.ndarray, folds: int, seed: int, weights: np.ndarray | None = None
+    ) -> None:
+        weight = np.ones(len(rows), np.float32) if weights is None else np.asarray(weights, dtype=np.float32)
+        counted = int((weight > 0).sum())
+        if folds < 2 or counted < folds:
             raise SettingsError(
-                f"cannot cut {len(rows)} covered rows into {folds} folds; take 2 folds or more, fewer than rows"
+                f"cannot cut {counted} covered rows into {folds} folds; take 2 folds or more, fewer than rows"
             )
-        self.centre = np.concatenate([b.mean(axis=0, dtype=np.float64) for b in blocks])
+        # Rows that count keep their folds whatever else is predicted.
+        order = np.random.default_rng(seed).permutation(len(rows))
+        order = order[np.argsort(weight[order] == 0, kind="stable")]
+        self.folds = [order[k::folds] for k in range(folds)] if weights is not None else np.array_split(order, folds)
+        self.weight = weight[:, None]
+        self.centre = np.concatenate([_mean(b, weights) for b in blocks])
         self.scale = np.concatenate([np.full(b.shape[1], _unit_variance(b)) for b in blocks])
-        self.intercept = rows.mean(axis=0, dtype=np.float64)
+        self.intercept = _mean(rows, weights)
         self.x = (np.concatenate(blocks, axis=1) - self.centre) * self.scale
         self.y = rows - self.intercept
-        self.folds = np.array_split(np.random.default_rng(seed).permutation(len(rows)), folds)
-        self.grams = [self.x[f].T @ self.x[f] for f in self.folds]
-        self.products = [self.x[f].T @ self.y[f] for f in self.folds]
-        self.sums = [(self.x[f].sum(axis=0), self.y[f].sum(axis=0)) for f in self.folds]
+        weighted = self.x if weights is None else self.x * self.weight
+        self.totals = [float(weight[f].sum()) for f in self.folds]
+        self.grams = [weighted[f].T @ self.x[f] for f in self.folds]
+        self.products = [weighted[f].T @ self.y[f] for f in self.folds]
+        self.sums = [(weighted[f].sum(axis=0), (self.weight[f] * self.y[f]).sum(axis=0)) for f in self.folds]
         self.means = [self._means_without(k) for k in range(folds)]
         self.decompositions = [self._decompose(k) for k in range(folds)]
 
     def _means_without(self, left_out: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the means (d,), (H,) of the other folds' features and rows; a mean over all would know the row."""
-        rows = len(self.y) - len(self.folds[left_out])
+        total = sum(self.totals) - self.totals[left_out]
         kept = [k for k in range(len(self.folds)) if k != left_out]
-        return sum(self.sums[k][0] for k in kept) / rows, sum(self.sums[k][1] for k in kept) / rows
+        return sum(self.sums[k][0] for k in kept) / total, sum(self.sums[k][1] for k in kept) / total
 
     def _decompose(self, left_out: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return eigenvalues, eigenvectors and the products in that basis, without the fold left out."""
@@ -123,8 +139,8 @@ class _Ridge:
         gram, product = np.sum([self.grams[k] for k in kept], axis=0), np.sum([self.products[k] for k in kept], axis=0)
         if left_out is not None:
             x_mean, y_mean = self.means[left_out]
-            rows = len(self.y) - len(self.folds[left_out])
-            gram, product = gram - rows * np.outer(x_mean, x_mean), product - rows * np.outer(x_mean, y_mean)
+            total = sum(self.totals) - self.totals[left_out]
+            gram, product = gram - total * np.outer(x_mean, x_mean), product - total * np.outer(x_mean, y_mean)
         values, vectors = np.linalg.eigh(gram)
         return values, vectors, vectors.T @ product
 
@@ -132,23 +148,24 @@ class _Ridge:
         return 1.0 / (np.maximum(values, 0.0) + strength * self.x.shape[1])
 
     def errors(self) -> np.ndarray:
-        """Return the mean squared error a row over all folds, for each strength.
+        """Return the weighted mean squared error a row over all folds, for each strength.
 
         With D = shrink(strength), the error |XVDA - Y|^2 is D' K D - 2 D' c + |Y|^2, so that no prediction is formed.
         """
         totals = np.zeros(len(STRENGTHS))
         for k, (values, vectors, product) in enumerate(self.decompositions):
-            (x_mean, y_mean), y = self.means[k], self.y[self.folds[k]]
-            # Moving the fold's n rows to the others' mean m: all N rows sum to 0, so they themselves sum to -(N - n) m.
-            moved = 2 * len(self.y) - len(y)
+            (x_mean, y_mean), fold = self.means[k], self.folds[k]
+            # Moving the fold's rows, of weight n, to the others' mean m: all rows, of weight N, sum to 0, so that they
+            # themselves sum to -(N - n) m.
+            moved = 2 * sum(self.totals) - self.totals[k]
             gram = self.grams[k] + moved * np.outer(x_mean, x_mean)
             linear = ((vectors.T @ (self.products[k] + moved * np.outer(x_mean, y_mean))) * product).sum(axis=1)
             quadratic = (vectors.T @ gram @ vectors) * (product @ product.T)
-            norm = float((y**2).sum() + moved * (y_mean**2).sum())
+            norm = float((self.weight[fold] * self.y[fold] ** 2).sum() + moved * (y_mean**2).sum())
             for i, strength in enumerate(STRENGTHS):
                 shrink = self._shrink(values, strength)
                 totals[i] += shrink @ quadratic @ shrink - 2.0 * shrink @ linear + norm
-        return totals / len(self.y)
+        return totals / sum(self.totals)
 
     def predict_folds(self, strength: float) -> np.ndarray:
         """Return each fold's rows as the other folds' map predicts them, float32 (n, H)."""
@@ -163,6 +180,14 @@ class _Ridge:
         """Return the weights (d, H) fitted on all rows."""
         values, vectors, product = self._decompose(left_out=None)
         return vectors @ (self._shrink(values, strength)[:, None] * product)
+
+
+def _mean(block: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Return the columns' mean, weighted if there are weights, float64 (d,)."""
+    if weights is None:
+        return np.asarray(block.mean(axis=0, dtype=np.float64))
+    counted = weights > 0
+    return np.average(block[counted], axis=0, weights=weights[counted])
 
 
 def _unit_variance(block: np.ndarray) -> float:

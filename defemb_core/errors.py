@@ -21,6 +21,10 @@ class RunError(DefembError):
     """A run's directory is missing, incomplete, or already in use."""
 
 
+class TrainingError(DefembError):
+    """A training cannot go on."""
+
+
 class ExportError(DefembError):
     """An export cannot be written where, or as, the user asked."""
 

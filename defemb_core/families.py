@@ -24,6 +24,8 @@ OFFSET_POSITIONS = frozenset({
 })  # fmt: skip
 # Families whose decoder has an input table of its own, to which the output rows are tied. The encoder's is rebuilt.
 TWO_TABLES = frozenset({"t5gemma"})
+# Families without a mask token whose sentinel stands for a missing span, which their decoder fills after saying it.
+SENTINEL_MASKS = frozenset({"mt5", "t5", "umt5"})
 # Names under which these families keep the input embedding table, the input table of an encoder-decoder first.
 TABLE_NAMES = (
     "shared.weight",

@@ -38,8 +38,10 @@ class KeptStates:
         """Fill the arrays with what an earlier try has left; return which prompts are finished, bool (n,)."""
         try:
             with np.load(self.file, allow_pickle=False) as kept:
-                if str(kept["key"]) == self.key and kept["mask"].shape == self.mask.shape == kept["mean"].shape:
-                    self.mask[:], self.mean[:], self.finished = kept["mask"], kept["mean"], kept["finished"].copy()
+                if str(kept["key"]) == self.key:
+                    finished = kept["finished"].copy()
+                    self.mask[:], self.mean[:] = kept["mask"], kept["mean"]
+                    self.finished = finished
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             pass  # nothing there, or nothing that can be used: all prompts are encoded again
         return self.finished
@@ -64,10 +66,11 @@ class KeptStates:
         self.written = time.monotonic()
 
 
-def states_key(plm: PLM, prompts: Sequence[str], budget: int) -> str:
+def states_key(plm: PLM, prompts: Sequence[Sequence[int]], budget: int) -> str:
     """Return the SHA-256 over all that states depend on: the table, the PLM's other files, prompts and batches."""
     digest = hashlib.sha256(f"{plm.digest} {budget}".encode())
     for file in sorted(path for path in plm.folder.iterdir() if path.is_file()):
         digest.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
-    digest.update("\0".join(prompts).encode(errors="surrogatepass"))
+    for ids in prompts:
+        digest.update(np.array([len(ids), *ids], dtype=np.int32).tobytes())
     return digest.hexdigest()

@@ -101,6 +101,24 @@ class PLM:
         """Whether the folder has the modules.json of a sentence-transformers model."""
         return (self.folder / "modules.json").is_file()
 
+    @property
+    def mask_id(self) -> int | None:
+        """The row of the mask token, or None."""
+        return None if self.mask_token is None else self.tokenizer.token_to_id(self.mask_token)
+
+    @property
+    def decoder_start(self) -> int | None:
+        """What a decoder's input begins with; None where it is the last token of the encoder's (mBART)."""
+        decoder = self.config.get("decoder") or {}
+        named = (
+            self.config.get("decoder_start_token_id"),
+            decoder.get("bos_token_id"),
+            self.config.get("pad_token_id"),
+        )
+        if self.config["model_type"] == "mbart":
+            return named[0]
+        return next((token for token in named if token is not None), 0)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the table's shape and values: the key of everything computed from it."""
@@ -120,17 +138,35 @@ class PLM:
         Raises:
             PLMError: the weights do not fit the architecture, or some of the encoder's are missing.
         """
-        alone = self.architecture.endswith("EncoderModel")  # of an encoder-decoder, saved without its decoder
+        model = self._checked(("pooler.", "decoder."))
+        return model.get_encoder() if self.is_encoder_decoder or self._is_encoder_alone else model
+
+    def whole(self) -> Any:
+        """Build the model without its head, an encoder-decoder with its decoder; otherwise as encoder()."""
+        return self._checked(("pooler.",))
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether a decoder follows the encoder and was saved with it."""
+        return self.is_encoder_decoder and not self._is_encoder_alone
+
+    @property
+    def _is_encoder_alone(self) -> bool:
+        return self.architecture.endswith("EncoderModel")
+
+    def _checked(self, needless: tuple[str, ...]) -> Any:
+        """Build the model; weights of `needless` parts may be missing."""
         try:
-            model, missing = _build_model(self.folder, alone)
+            model, missing = _build_model(self.folder, self._is_encoder_alone)
         except Exception as exc:  # transformers raises many kinds for a folder that does not fit
             raise PLMError(f"{self.name!r} has no encoder that loads: {first_line(exc)}") from exc
+        missing = [name for name in missing if not name.startswith(needless)]
         if missing:
             raise PLMError(
                 f"{self.name!r} lacks {len(missing)} weights of its encoder, first {missing[0]!r}; "
                 "copy or download it again"
             )
-        return (model.get_encoder() if alone or self.is_encoder_decoder else model).eval()
+        return model.eval()
 
 
 def load_plm(name_or_path: str, revision: str | None = None) -> PLM:
@@ -242,7 +278,7 @@ def _mask_token(tokenizer: Tokenizer, names: dict[str, str]) -> str | None:
 
 
 def _build_model(folder: Path, encoder_alone: bool) -> tuple[Any, list[str]]:
-    """Return the model without its head, and which of the encoder's weights the checkpoint lacks."""
+    """Return the model without its head, and which of its weights the checkpoint lacks."""
     import torch
     from transformers import AutoModel, AutoModelForTextEncoding
     from transformers.utils import logging
@@ -262,7 +298,7 @@ def _build_model(folder: Path, encoder_alone: bool) -> tuple[Any, list[str]]:
             )
         finally:
             logging.set_verbosity(level)
-    return model, sorted(name for name in report["missing_keys"] if not name.startswith(("pooler.", "decoder.")))
+    return model, sorted(report["missing_keys"])
 
 
 def _licence(folder: Path) -> str | None:

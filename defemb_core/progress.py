@@ -1,11 +1,16 @@
 """Progress of work in stages: told to whoever waits, and how long each stage took."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total); may raise to stop the work."""
+
+class Progress(Protocol):
+    """Whoever waits for the work."""
+
+    def __call__(self, stage: str, done: int, total: int, /, **figures: float) -> None:
+        """Take note of how far a stage is, and of figures that it has by now; may raise to stop the work."""
 
 
 class Clock:
@@ -25,5 +30,5 @@ class Clock:
         self.tell(name, 1, 1)
 
 
-def _silent(stage: str, done: int, total: int) -> None:
-    del stage, done, total
+def _silent(stage: str, done: int, total: int, /, **figures: float) -> None:
+    del stage, done, total, figures

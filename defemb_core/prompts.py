@@ -2,27 +2,143 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from defemb_core.errors import PLMError
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+    from defemb_core.plm import PLM
 
 # Chosen on held-out tokens of the bundled PLM among wordings that name the part of speech (benchmarks/RESULTS.md). The
 # prompt never shows the token itself.
-TEMPLATE = "{mask} ( {pos} ) means {definition}"
-TEMPLATE_WITHOUT_POS = "{mask} means {definition}"
+TEMPLATE = "{mask} ( {remarks} ) means {definition}"
+TEMPLATE_WITHOUT_REMARKS = "{mask} means {definition}"
+Cut = tuple[tuple[int, ...], int]
+"""The rows that a word is cut into, and which of them is asked for."""
+CASES = ("lower", "title", "upper", "mixed")
 
 
-def make_prompt(definition: str, pos: str | None, mask: str) -> str:
+@dataclass(frozen=True, eq=False)
+class Prompts:
+    """Prompts in the PLM's tokens, each distinct one once.
+
+    Attributes:
+        ids: token ids of each prompt, special tokens included.
+        slots: where in each prompt the mask stands that is to be filled, int64 (n,).
+        lines: which prompt belongs to each of the given lines, int64 (m,).
+    """
+
+    ids: list[list[int]]
+    slots: np.ndarray
+    lines: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each prompt, int64 (n,)."""
+        return np.array([len(ids) for ids in self.ids], dtype=np.int64)
+
+
+def make_prompt(definition: str, remarks: Iterable[str | None], mask: str) -> str:
     """Return the prompt of one sense.
 
     Args:
         definition: the gloss, without usage examples.
-        pos: part of speech in words ("noun"), or None if the dictionary has none.
+        remarks: what else is known of the token: its part of speech in words ("noun"), what slot_remarks says. Empty
+            ones and None are left out.
         mask: the PLM's mask token, which stands where the token itself would.
     """
-    if pos:
-        return TEMPLATE.format(mask=mask, pos=pos, definition=definition)
-    return TEMPLATE_WITHOUT_POS.format(mask=mask, definition=definition)
+    said = " , ".join(remark for remark in remarks if remark)
+    template = TEMPLATE if said else TEMPLATE_WITHOUT_REMARKS
+    return template.format(mask=mask, remarks=said, definition=definition)
 
 
-def make_prompts(definitions: Iterable[str], parts_of_speech: Iterable[str | None], mask: str) -> list[str]:
-    """Return one prompt a sense, in order; equal senses give equal prompts, which are encoded once."""
-    return [make_prompt(definition, pos, mask) for definition, pos in zip(definitions, parts_of_speech, strict=True)]
+def make_prompts(glosses: Sequence[str], senses: pl.DataFrame, vocabulary: pl.DataFrame, mask: str) -> list[str]:
+    """Return one prompt a sense, in order; equal senses give equal prompts, which are encoded once.
+
+    Args:
+        glosses: one a sense, the token's own word hidden.
+        senses: as describe_matches returns them.
+        vocabulary: the vocabulary frame.
+        mask: the PLM's mask token.
+    """
+    remarks = slot_remarks(vocabulary, senses["token_id"].to_numpy())
+    lines = zip(glosses, senses["pos"], remarks, strict=True)
+    return [make_prompt(gloss, (pos, remark), mask) for gloss, pos, remark in lines]
+
+
+def slot_remarks(vocabulary: pl.DataFrame, ids: np.ndarray) -> list[str]:
+    """Return what sets rows of the same word apart: "starts a word", "title case"; "" where the tokenizer has one form.
+
+    Args:
+        vocabulary: the vocabulary frame.
+        ids: rows, any number of times each.
+    """
+    rows = vocabulary.select("starts_word", "case")[ids]
+    case = pl.when(pl.col("case").cast(pl.String).is_in(CASES)).then(pl.col("case").cast(pl.String) + " case")
+    start = pl.when("starts_word").then(pl.lit("starts a word")).otherwise(pl.lit("inside a word"))
+    said = rows.select(start=start, case=case)
+    told = [name for name in said.columns if said[name].drop_nulls().n_unique() > 1]
+    if not told:
+        return [""] * len(ids)
+    return said.select(pl.concat_str(told, separator=" , ", ignore_nulls=True)).to_series().to_list()
+
+
+def tokenize_prompts(plm: PLM, texts: Sequence[str], cuts: Sequence[Cut | None] | None = None) -> Prompts:
+    """Return prompts in tokens, at most `plm.max_tokens` each; the first mask is the slot.
+
+    Args:
+        plm: its mask token must occur in every text.
+        texts: as make_prompts writes them.
+        cuts: for each text None, or the rows of a word cut into pieces and which of them is asked for. Then the pieces
+            before it are shown and those after it are masked too (autoregressive masking).
+
+    Raises:
+        PLMError: the tokenizer has no mask token, or a text lacks it.
+    """
+    asked = cuts if cuts is not None else [None] * len(texts)
+    numbers: dict[tuple[str, Cut | None], int] = {}
+    lines = [numbers.setdefault(key, len(numbers)) for key in zip(texts, asked, strict=True)]
+    spare = max((len(pieces) - 1 for pieces, _ in filter(None, asked)), default=0)
+    ids = encode_ids(plm, [text for text, _ in numbers], spare)
+    slots = _mask_positions(plm, ids)
+    for number, (_, cut) in enumerate(numbers):
+        if cut is not None:
+            (pieces, at), slot = cut, slots[number]
+            ids[number][slot : slot + 1] = [*pieces[:at], *[ids[number][slot]] * (len(pieces) - at)]
+            slots[number] += at
+    return Prompts(ids, slots, np.array(lines, dtype=np.int64))
+
+
+def encode_ids(plm: PLM, texts: Sequence[str], spare: int = 0) -> list[list[int]]:
+    """Return each text's token ids with the PLM's special tokens, `spare` fewer than `plm.max_tokens` at most."""
+    tokenizer = plain_tokenizer(plm.tokenizer)
+    tokenizer.enable_truncation(plm.max_tokens - spare)
+    encodings: list[Encoding] = tokenizer.encode_batch_fast(list(texts))
+    return [encoding.ids for encoding in encodings]
+
+
+def plain_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
+    """Return a copy without the padding and truncation that the checkpoint's tokenizer.json may switch on."""
+    from tokenizers import Tokenizer
+
+    copy: Tokenizer = Tokenizer.from_str(tokenizer.to_str())
+    copy.no_padding()
+    copy.no_truncation()
+    return copy
+
+
+def _mask_positions(plm: PLM, ids: list[list[int]]) -> np.ndarray:
+    if plm.mask_token is None:
+        raise PLMError(f"the tokenizer of {plm.name!r} has no mask token; method 'instant' works without one")
+    mask_id = plm.tokenizer.token_to_id(plm.mask_token)
+    try:
+        return np.array([row.index(mask_id) for row in ids if mask_id is not None], dtype=np.int64)
+    except ValueError:
+        raise PLMError(f"a prompt lacks the mask token {plm.mask_token!r} of {plm.name!r}") from None

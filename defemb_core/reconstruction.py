@@ -17,7 +17,9 @@ import polars as pl
 from defemb_core.definitions import MAX_SENSES, describe_matches, match_definitions
 from defemb_core.errors import RunError, SettingsError
 from defemb_core.isotropy import isotropy_by_group
-from defemb_core.methods import METHODS, TRANSFORMATIONS, Method, Prediction, predict_rows, shuffled
+from defemb_core.methods import METHODS, TRANSFORMATIONS, Inputs, Method, Prediction, predict_rows, shuffled
+from defemb_core.pieces import match_pieces
+from defemb_core.presets import PRESETS, Preset
 from defemb_core.progress import Clock, Progress
 from defemb_core.version import VERSION
 
@@ -36,7 +38,8 @@ class Settings:
 
     Attributes:
         method: "instant" (features are the definition's own input embeddings), "frozen" (these and the PLM's states),
-            or one of methods.BASELINES.
+            "trained" (the states are those of a student that has learned to answer definitions), or one of
+            methods.BASELINES.
         alpha: share of the lowest-frequency rows with a definition that are rebuilt, 0 to 1; 1 rebuilds all of them.
         blend: share of the rebuilt row in the new one, 0 (original) to 1.
         match_norms: whether each rebuilt row's distance to the mean row is scaled to its original's. Ridge predictions
@@ -47,6 +50,14 @@ class Settings:
         folds: parts of the cross-fitting; each rebuilt row comes from a map that did not see that row.
         seed: of the folds, the held-out split and the control "random".
         directions: how many principal directions "all-but-the-top" removes, 0 for a hundredth of the columns.
+        mentions: whether the words whose definitions mention a token tell about it too.
+        pieces: whether rows without a definition are rebuilt from words that contain them: weaker evidence.
+        rare_weight: how much rare rows count among those that map and student learn from, 0 (not at all) to 1; None for
+            0 with method "trained" and 1 with the others (benchmarks/RESULTS.md has the effect).
+        preset: how a student is trained, one of presets.PRESETS.
+        passes: how often the student meets each prompt, 0 for the preset's number.
+        rate: the peak learning rate, 0 for the preset's.
+        train_table: whether the student's own embedding table is trained too; some presets do so anyway.
 
     Raises:
         SettingsError: a value is outside its range.
@@ -61,14 +72,26 @@ class Settings:
     folds: int = 5
     seed: int = 0
     directions: int = 0
+    mentions: bool = True
+    pieces: bool = False
+    rare_weight: float | None = None
+    preset: Preset = "default"
+    passes: float = 0.0
+    rate: float = 0.0
+    train_table: bool = False
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise SettingsError(f"unknown method {self.method!r}; choose one of {', '.join(METHODS)}")
-        for name in ("alpha", "blend"):
+        if self.preset not in PRESETS:
+            raise SettingsError(f"unknown preset {self.preset!r}; choose one of {', '.join(PRESETS)}")
+        for name in ("alpha", "blend", "rare_weight"):
             value = getattr(self, name)
-            if not 0.0 <= value <= 1.0:  # also refuses NaN
+            if value is not None and not 0.0 <= value <= 1.0:  # also refuses NaN
                 raise SettingsError(f"{name} must lie between 0 and 1, is {value}")
+        for name in ("passes", "rate"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise SettingsError(f"{name} must be 0 (the preset's) or more, is {getattr(self, name)}")
         for name, least in (("max_senses", 1), ("folds", 2), ("seed", 0), ("directions", 0)):
             if getattr(self, name) < least:
                 raise SettingsError(f"{name} must be {least} or more, is {getattr(self, name)}")
@@ -133,14 +156,14 @@ def reconstruct(
 
     Raises:
         SettingsError: too few covered rows for the folds, or more directions than columns.
-        PLMError: method "frozen" with a tokenizer that has no mask token.
+        PLMError: method "frozen" or "trained" with a tokenizer that has no mask token.
+        TrainingError: the student's training cannot go on.
     """
     clock = Clock(progress)
     if settings.method in TRANSFORMATIONS:
         settings = dataclasses.replace(settings, match_norms=False)
     with clock.stage("definitions"):
-        matches = match_definitions(vocabulary, dictionary, settings.max_senses)
-        senses = describe_matches(vocabulary, matches, dictionary)
+        senses = _matched_senses(plm, vocabulary, dictionary, settings)
         if settings.method == "random":
             senses = shuffled(senses, settings.seed)
     covered = senses["token_id"].n_unique()
@@ -149,7 +172,7 @@ def reconstruct(
             f"only {covered} of {plm.rows} rows have a definition in {dictionary.name}, too few for "
             f"{settings.folds} folds; name a larger dictionary or take fewer folds"
         )
-    predicted = predict_rows(plm, vocabulary, senses, settings, clock, checkpoint)
+    predicted = predict_rows(Inputs(plm, vocabulary, senses, dictionary.definitions), settings, clock, checkpoint)
     with clock.stage("rows"):
         matrix, rebuilt = _replace_rows(plm.matrix, vocabulary, predicted, settings)
     with clock.stage("isotropy"):
@@ -170,6 +193,17 @@ def reconstruct(
     return Reconstruction(
         matrix, rebuilt, settings, vocabulary, senses, evidence, _provenance(plm, dictionary, settings, vocabulary)
     )
+
+
+def _matched_senses(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, settings: Settings) -> pl.DataFrame:
+    """Return the definitions of rows, and of words that contain further rows if the settings say so."""
+    matches = match_definitions(vocabulary, dictionary, settings.max_senses)
+    senses = describe_matches(vocabulary, matches, dictionary)
+    if settings.pieces:
+        found = match_pieces(plm, vocabulary, dictionary, matches["token_id"].unique().to_numpy())
+        pieces = describe_matches(vocabulary, found, dictionary)
+        senses = pl.concat([senses, pieces], how="diagonal").sort("token_id", maintain_order=True)
+    return senses
 
 
 def peak_memory_mb() -> float:

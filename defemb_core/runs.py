@@ -154,8 +154,8 @@ class Reporter:
         self.status = Status("running", "starting", started=now, updated=now, **identity(os.getpid()))
         write_status(folder, self.status)
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Report progress within a stage.
+    def __call__(self, stage: str, done: int, total: int, /, **figures: float) -> None:
+        """Report progress within a stage; figures that are whole evaluations (of a training) go into the history.
 
         Raises:
             Cancelled: the user asked to stop.
@@ -172,6 +172,8 @@ class Reporter:
         if stage != self.status.stage or now - self.status.updated > STATUS_EVERY:
             self.status = replace(self.status, stage=stage, fraction=max(fraction, self.status.fraction), updated=now)
             write_status(self.folder, self.status)
+        if "validation" in figures:
+            self._remember({"stage": stage, "update": done, **figures})
         if done == total:
             self._remember({"stage": stage, "seconds": round(now - self.status.started, 3)})
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
+from defemb_core.progress import Progress
 from defemb_core.runs import Reporter
 
 
@@ -16,24 +16,32 @@ class Bar:
         self.reporter = reporter
         self.stage = ""
         self.bar: Any = None
+        self.said = ""  # the training's last figures
 
-    def __enter__(self) -> Callable[[str, int, int], None]:
+    def __enter__(self) -> Progress:
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(total=100, bar_format="{desc:<24} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}")
+            self.bar = tqdm(
+                total=100, bar_format="{desc:<24} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}{postfix}"
+            )
         return self._show
 
     def __exit__(self, *exc: object) -> None:
         if self.bar is not None:
             self.bar.close()
 
-    def _show(self, stage: str, done: int, total: int) -> None:
-        self.reporter(stage, done, total)
+    def _show(self, stage: str, done: int, total: int, /, **figures: float) -> None:
+        self.reporter(stage, done, total, **figures)
+        if "loss" in figures:
+            self.said = " " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
         if self.bar is not None:
             self.bar.set_description_str(stage, refresh=False)
+            self.bar.set_postfix_str(self.said if stage == "training" else "", refresh=False)
             self.bar.n = round(100 * self.reporter.status.fraction)
             self.bar.refresh()
         elif stage != self.stage:
             sys.stderr.write(f"{stage}\n")
+        elif "validation" in figures:  # the loss curve, a line an evaluation
+            sys.stderr.write(f"{stage} {done:,} of {total:,}:{self.said}\n")
         self.stage = stage

@@ -12,7 +12,8 @@ import defemb_core
 ROOT = Path(defemb_core.__file__).parent
 ORDER = [
     "errors", "version", "progress", "cache", "text", "weights", "hub", "families", "plm", "vocabulary", "frequency",
-    "dictionaries", "definitions", "prompts", "features_files", "features", "definitionemb",
+    "dictionaries", "definitions", "prompts", "pieces", "devices", "states", "features_files", "features", "mentions",
+    "definitionemb", "presets", "student", "training_files", "training", "trained",
     "spectrum", "isotropy", "neighbours", "projection", "umap_projection", "evaluation",
     "baselines", "methods", "reconstruction", "reconstruction_files", "comparison", "palette", "figures",
     "export_card", "export_checkpoint", "export", "runs", "processes", "terminal", "cli", "__main__",

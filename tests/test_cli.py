@@ -63,6 +63,9 @@ def test_reconstruct(capfd, tmp_path, words):
     assert read_status(tmp_path / "run").state == "complete"
 
 
+SETTINGS = Settings("instant", 0.5, 0.25, False, False, 2, 3, 7, 4, False, True, 0.5, "quick", 1.5, 3e-5, True)
+
+
 def test_every_option_reaches_the_settings(tmp_path, words):
     options = [
         "--alpha",
@@ -77,6 +80,19 @@ def test_every_option_reaches_the_settings(tmp_path, words):
         "3",
         "--seed",
         "7",
+        "--directions",
+        "4",
+        "--no-mentions",
+        "--pieces",
+        "--rare-weight",
+        "0.5",
+        "--preset",
+        "quick",
+        "--passes",
+        "1.5",
+        "--rate",
+        "3e-5",
+        "--train-table",
     ]
     options += ["--frequency", "wordfreq", "--groups", "0.1,0.15,0.75"]
     assert main([*words, *options, "--out", str(tmp_path / "run")]) == 0
@@ -84,15 +100,12 @@ def test_every_option_reaches_the_settings(tmp_path, words):
     assert found.provenance["frequency"] == {"source": "wordfreq", "frequent": 0.1, "medium": 0.15, "rare": 0.75}
     groups = found.vocabulary["group"]
     assert abs((groups == "rare").sum() - 0.75 * (groups != "none").sum()) <= 1
-    assert found.settings == Settings("instant", 0.5, 0.25, False, False, 2, 3, 7)
+    assert found.settings == SETTINGS
     zipf = found.vocabulary.filter(found.vocabulary["group"] != "none").sort("rank")["zipf"].drop_nulls()
     assert zipf.is_sorted(descending=True)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [Settings(), Settings("instant", 0.5, 0.25, False, False, 2, 3, 7), Settings(alpha=1e-9, blend=1 / 3)],
-)
+@pytest.mark.parametrize("settings", [Settings(), SETTINGS, Settings(alpha=1e-9, blend=1 / 3, rare_weight=0.0)])
 @pytest.mark.parametrize(("frequency", "groups"), [(None, None), ("wordfreq", Groups(0.1, 0.15, 0.75))])
 def test_the_apps_command_line_gives_its_settings_back(tmp_path, settings, frequency, groups):
     request = Request("--model", "--x", settings, frequency, groups)
@@ -356,10 +369,10 @@ from defemb_core import features_files, runs
 features_files.WRITE_EVERY = 0
 from defemb_core.cli import main
 tell = runs.Reporter.__call__
-def die(self, stage, done, total):
+def die(self, stage, done, total, **figures):
     if stage == "encoder" and done > total // 2:
         os.kill(os.getpid(), signal.SIGKILL)
-    tell(self, stage, done, total)
+    tell(self, stage, done, total, **figures)
 runs.Reporter.__call__ = die
 main(sys.argv[1:])
 """
@@ -386,8 +399,8 @@ def test_a_run_killed_while_encoding_goes_on_from_there(capfd, tmp_path, words, 
 
 def test_sigterm_keeps_what_was_encoded(tmp_path, words):
     out = tmp_path / "run"
-    slow = "import time; from defemb_core import features; real = features._pad\n"
-    slow += "features._pad = lambda *given: time.sleep(0.3) or real(*given)\n"
+    slow = "import time; from defemb_core import states; real = states.pad\n"
+    slow += "states.pad = lambda *given: time.sleep(0.3) or real(*given)\n"
     slow += "import runpy, sys; sys.argv[0] = 'defemb_core'; runpy.run_module('defemb_core', run_name='__main__')"
     process = subprocess.Popen([sys.executable, "-c", slow, *words, "--method", "frozen", "--out", str(out)])
     limit = time.monotonic() + 60

@@ -17,7 +17,7 @@ from defemb_core.export import export
 from defemb_core.features import encode_prompts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.plm import load_plm
-from defemb_core.prompts import make_prompts
+from defemb_core.prompts import make_prompt
 from defemb_core.reconstruction import METHODS, Settings, reconstruct
 from defemb_core.vocabulary import tokenizer_kind
 
@@ -120,7 +120,8 @@ def test_kinds_of_rows(name, plm_of):
 
 def test_states_are_the_encoders_own_whatever_the_batch(name, folder_of, plm_of):
     plm = plm_of(name)
-    prompts = make_prompts(["a small animal", "water that runs to the sea", "a dog", "to go"], "nv" * 2, plm.mask_token)
+    glosses = ["a small animal", "water that runs to the sea", "a dog", "to go"]
+    prompts = [make_prompt(gloss, ["noun"], plm.mask_token) for gloss in glosses]
     states = encode_prompts(plm, prompts)
     assert states.mask.shape == states.mean.shape == (len(prompts), WIDTH)
     model = AutoModel.from_pretrained(folder_of(name)).eval()

@@ -12,8 +12,10 @@ from tiny_plm import save_roberta, save_t5
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from defemb_core.errors import PLMError
-from defemb_core.features import bag_of_embeddings, encode_ids, encode_prompts, token_batches
+from defemb_core.features import bag_of_embeddings, encode_prompts
 from defemb_core.plm import load_plm
+from defemb_core.prompts import encode_ids
+from defemb_core.states import token_batches
 
 TEXTS = ["the old bank", "a dog and a cat ran by the river", "bank", "money", "happy children in the garden , running"]
 

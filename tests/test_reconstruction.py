@@ -19,6 +19,7 @@ from defemb_core.dictionaries import Dictionary
 from defemb_core.errors import PLMError, RunError, SettingsError
 from defemb_core.features import definition_texts
 from defemb_core.frequency import plm_vocabulary
+from defemb_core.mentions import bag_of_mentions
 from defemb_core.methods import METHODS, STAGE_SHARES
 from defemb_core.plm import load_plm
 from defemb_core.reconstruction import (
@@ -153,11 +154,12 @@ def test_matched_norms_keep_the_direction_from_the_mean_row(rebuild, plm, made, 
     np.testing.assert_allclose(cosine, 1, atol=1e-5)
 
 
-def test_rows_are_what_the_cross_fitted_map_predicts(plm, made, covered):
+def test_rows_are_what_the_cross_fitted_map_predicts(plm, made, covered, tiny_dictionary):
     _, texts = definition_texts(made.definitions, True, "")
     rows, shares = token_shares(plm, made.definitions, texts)
     assert rows.tolist() == covered.tolist()
-    expected = cross_fit([shares @ plm.matrix], plm.matrix[covered])
+    mentions = bag_of_mentions(plm, made.vocabulary, covered, tiny_dictionary.definitions)
+    expected = cross_fit([shares @ plm.matrix, mentions], plm.matrix[covered])
     np.testing.assert_allclose(made.matrix[covered], expected.predictions, atol=1e-4)
 
 
@@ -290,7 +292,9 @@ def test_a_local_plm_is_recorded_by_its_whole_path(tiny_bert, tiny_vocabulary, t
 @pytest.mark.parametrize("method", METHODS)
 def test_progress_tells_every_stage_that_has_a_share(plm, tiny_vocabulary, tiny_dictionary, method):
     told = []
-    reconstruct(plm, tiny_vocabulary, tiny_dictionary, Settings(method=method), lambda *event: told.append(event))
+    reconstruct(
+        plm, tiny_vocabulary, tiny_dictionary, Settings(method=method), lambda *event, **figures: told.append(event)
+    )
     stages = list(dict.fromkeys(stage for stage, _, _ in told))
     assert stages == list(STAGE_SHARES[method])
     assert all((stage, 1, 1) in told for stage in stages)

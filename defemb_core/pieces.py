@@ -1,0 +1,81 @@
+"""Word pieces: rows without a definition of their own, told by the definitions of words that contain them.
+
+"##ground" has no definition, yet "playground" and "underground" have, and are cut into pieces of which it is one. Such
+evidence is weaker than a definition of the row itself and is marked so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from defemb_core.definitions import HOW
+from defemb_core.prompts import Cut, plain_tokenizer
+
+if TYPE_CHECKING:
+    from defemb_core.dictionaries import Dictionary
+    from defemb_core.plm import PLM
+
+# Words that tell of a piece, at most: those of the fewest pieces first, in the dictionary's order.
+MAX_WORDS = 5
+# Words of more pieces say little about each.
+MAX_PIECES = 4
+
+
+def match_pieces(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, covered: np.ndarray) -> pl.DataFrame:
+    """Return definitions of words that contain rows without one of their own.
+
+    A word's first sense counts, in lower case if the tokenizer folds case and as the dictionary writes it otherwise.
+
+    Args:
+        plm: its tokenizer cuts the words.
+        vocabulary: the vocabulary frame.
+        dictionary: where words and definitions come from.
+        covered: rows that have a definition of their own.
+
+    Returns:
+        One line a row and containing word, in row order: `token_id i64, definition u32` (line of
+        `dictionary.definitions`), `weight f32` (sums to 1 a row), `how` ("piece"), `text` (the word), `pieces
+        list[i64]` (the rows that it is cut into) and `at i64` (which of them this row is).
+    """
+    words = (
+        dictionary.definitions.with_row_index("line")
+        .filter((pl.col("sense") == 0) & pl.col("word").str.contains(r"^\w+$"))
+        .select("line", text="word")
+    )
+    encodings = plain_tokenizer(plm.tokenizer).encode_batch_fast(
+        [f" {word}" for word in words["text"]], add_special_tokens=False
+    )
+    cut = words.with_columns(pieces=pl.Series([e.ids for e in encodings], dtype=pl.List(pl.Int64)))
+    rows = vocabulary.select("token_id", open=(pl.col("group") != "none") & ~pl.col("token_id").is_in(covered.tolist()))
+    found = (
+        cut.filter(pl.col("pieces").list.len().is_between(2, MAX_PIECES))
+        .with_columns(at=pl.int_ranges(pl.col("pieces").list.len()), token_id=pl.col("pieces"))
+        .explode("at", "token_id")
+        .join(rows.filter("open"), on="token_id")
+        .unique(["token_id", "text"], keep="first", maintain_order=True)
+        .sort("token_id", pl.col("pieces").list.len(), "line")
+        .filter(pl.int_range(pl.len()).over("token_id") < MAX_WORDS)
+    )
+    return found.select(
+        "token_id",
+        definition="line",
+        weight=(1.0 / pl.len().over("token_id")).cast(pl.Float32),
+        how=pl.lit("piece").cast(HOW),
+        text="text",
+        pieces="pieces",
+        at="at",
+    )
+
+
+def cuts_of(senses: pl.DataFrame) -> list[Cut | None] | None:
+    """Return, a line of the senses, how its word is cut and which piece is asked for; None where no line is of a piece.
+
+    Lines of rows with a definition of their own have None.
+    """
+    if "pieces" not in senses.columns:
+        return None
+    lines = senses.select("pieces", "at").iter_rows()
+    return [None if pieces is None else (tuple(pieces), at) for pieces, at in lines]
