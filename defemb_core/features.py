@@ -14,7 +14,7 @@ from defemb_core.definitions import hide_word
 from defemb_core.devices import devices
 from defemb_core.features_files import KeptStates, states_key
 from defemb_core.prompts import Prompts, plain_tokenizer, tokenize_prompts
-from defemb_core.states import Reader, on_all_threads, token_batches
+from defemb_core.states import AllThreads, Reader, token_batches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,6 +205,7 @@ def _in_turn(
 ) -> Generator[np.ndarray]:
     """Yield batches as they are read: on all threads of a CPU, one after the other on an accelerator."""
     if on_cpu:
-        yield from on_all_threads(read, batches)
+        with closing(AllThreads()) as threads, closing(threads(read, batches)) as ended:
+            yield from ended
     else:
         yield from map(read, batches)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -101,23 +101,38 @@ def token_batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
     return batches
 
 
-def on_all_threads(work: Callable[[Work], Done], parts: Sequence[Work]) -> Generator[Done]:
-    """Yield what `work` returns for each part, in their order: one part a thread of torch's.
+class AllThreads:
+    """Works on several parts side by side: one part a thread of torch's.
 
-    Batches side by side leave no thread waiting for another after every operation, as the threads within one would:
-    4 % faster on two idle cores, several times on busy ones, and the same bits (benchmarks/RESULTS.md).
+    Parts side by side leave no thread waiting for another after every operation, as the threads within one would: 4 %
+    faster on two idle cores, several times on busy ones, and the same bits (benchmarks/RESULTS.md). To be closed
+    afterwards: until then torch has one thread a part.
     """
-    import torch
 
-    threads = torch.get_num_threads()
-    pool = ThreadPoolExecutor(threads, "encoder", torch.set_num_threads, (1,))
-    try:
-        waiting = deque(pool.submit(work, part) for part in parts)
-        while waiting:
-            yield waiting.popleft().result()  # and forget it
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)  # MKL keeps one number for all threads
+    def __init__(self) -> None:
+        """Start the threads."""
+        import torch
+
+        self.threads = torch.get_num_threads()
+        # Few threads for long: each has memory of its own, which the system's allocator keeps for it.
+        self.pool = ThreadPoolExecutor(self.threads, "states", torch.set_num_threads, (1,))
+
+    def __call__(self, work: Callable[[Work], Done], parts: Iterable[Work]) -> Generator[Done]:
+        """Yield what `work` returns for each part, in their order."""
+        waiting = deque(self.pool.submit(work, part) for part in parts)
+        try:
+            while waiting:
+                yield waiting.popleft().result()  # and forget it
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def close(self) -> None:
+        """End the threads, once those at work are done."""
+        import torch
+
+        self.pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self.threads)  # MKL keeps one number for all threads
 
 
 def pad(ids: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:

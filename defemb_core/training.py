@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from defemb_core.devices import Devices, devices
 from defemb_core.errors import TrainingError, first_line
-from defemb_core.states import on_all_threads, token_batches
+from defemb_core.states import AllThreads, token_batches
 from defemb_core.training_files import Progressed, TrainingCheckpoint
 
 if TYPE_CHECKING:
@@ -102,34 +103,47 @@ def train(
         TrainingError: the loss is NaN or infinite, or the device fails; what was reached before is kept.
         RunError: the checkpoint was made with other settings.
     """
-    shared = devices()
-    loop = _Loop(student, Plan(examples.lengths, student.recipe, seed), shared)
-    if checkpoint and (kept := checkpoint.read()):
-        loop.restore(kept)
     judged = validation.of(np.random.default_rng(seed).permutation(len(validation))[:JUDGED])
-    if not loop.state.history:
-        loop.evaluate(judged)
-    every = max(1, -(-loop.plan.updates // EVALUATIONS))
-    written = time.monotonic()
-    while loop.done < loop.plan.updates and loop.state.bad < student.recipe.patience:
-        figures = {"loss": _update(loop, examples, checkpoint)}
-        if loop.done % every == 0 or loop.done == loop.plan.updates:
-            figures = loop.evaluate(judged)
-        if (
-            checkpoint
-            and shared.is_first
-            and (time.monotonic() - written > CHECKPOINT_EVERY or loop.done == loop.plan.updates)
-        ):
-            checkpoint.write(loop.keep())
-            written = time.monotonic()
-        if progress:
-            progress(loop.done, loop.plan.updates, **figures)
-    loop.take_best()
+    with closing(AllThreads()) as threads:
+        loop = _Loop(student, Plan(examples.lengths, student.recipe, seed), devices(), threads)
+        if checkpoint and (kept := checkpoint.read()):
+            loop.restore(kept)
+        _run(loop, examples, judged, progress or _silent, checkpoint)
     state = loop.state
     return Trained(
-        loop.done, loop.plan.updates, state.best_update, len(examples), len(judged), state.tokens,
-        round(state.seconds, 3), state.history,
-    )  # fmt: skip
+        loop.done,
+        loop.plan.updates,
+        state.best_update,
+        len(examples),
+        len(judged),
+        state.tokens,
+        round(state.seconds, 3),
+        state.history,
+    )
+
+
+def _run(
+    loop: _Loop, examples: Examples, judged: Examples, progress: Told, checkpoint: TrainingCheckpoint | None
+) -> None:
+    """Make all updates that are left, or as many as help; then take the best weights."""
+    planned, patience = loop.plan.updates, loop.student.recipe.patience
+    every, written = max(1, -(-planned // EVALUATIONS)), time.monotonic()
+    if not loop.state.history:
+        loop.evaluate(judged)
+    while loop.done < planned and loop.state.bad < patience:
+        figures = {"loss": _update(loop, examples, checkpoint)}
+        if loop.done % every == 0 or loop.done == planned:
+            figures = loop.evaluate(judged)
+        ended = loop.done == planned or loop.state.bad >= patience
+        if checkpoint and loop.shared.is_first and (ended or time.monotonic() - written > CHECKPOINT_EVERY):
+            checkpoint.write(loop.keep())
+            written = time.monotonic()
+        progress(loop.done, planned, **figures)
+    loop.take_best()
+
+
+def _silent(done: int, total: int, **figures: float) -> None:
+    del done, total, figures
 
 
 def _update(loop: _Loop, examples: Examples, checkpoint: TrainingCheckpoint | None) -> float:
@@ -155,8 +169,8 @@ def _update(loop: _Loop, examples: Examples, checkpoint: TrainingCheckpoint | No
 class _Loop:
     """A training between two updates."""
 
-    def __init__(self, student: Student, plan: Plan, shared: Devices) -> None:
-        self.student, self.plan, self.shared = student, plan, shared
+    def __init__(self, student: Student, plan: Plan, shared: Devices, threads: AllThreads) -> None:
+        self.student, self.plan, self.shared, self.threads = student, plan, shared, threads
         self.parameters = student.parameters()
         self.optimiser = _optimiser(list(self.parameters.values()), student.recipe)
         self.state = Progressed()
@@ -184,7 +198,7 @@ class _Loop:
         # Dropout draws from one generator for all threads.
         side_by_side = self.shared.is_cpu and self.student.recipe.dropout == 0
         mine = self.shared.share(list(enumerate(parts)))
-        mean = self._step(_summed(on_all_threads(differentiate, mine) if side_by_side else map(differentiate, mine)))
+        mean = self._step(_summed(self.threads(differentiate, mine) if side_by_side else map(differentiate, mine)))
         self.state.update += 1
         self.state.tokens += sum(len(part) * int(lengths[part].max()) for part in parts)
         self.state.losses.append(mean)
@@ -222,7 +236,7 @@ class _Loop:
                 return self.student.loss(judged, part).item()
 
         parts = self.shared.share(token_batches(judged.lengths, AT_ONCE["cpu"]))
-        total = torch.tensor([sum(on_all_threads(judge, parts) if self.shared.is_cpu else map(judge, parts))])
+        total = torch.tensor([sum(self.threads(judge, parts) if self.shared.is_cpu else map(judge, parts))])
         total = total.to(self.shared.device)
         self.shared.sum([total])
         self.student.model.train()
