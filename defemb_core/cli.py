@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from defemb_core.dictionaries import WORDNET
 from defemb_core.errors import DefembError, SettingsError
 from defemb_core.hub import BUNDLED
-from defemb_core.methods import METHODS, STAGE_SHARES
+from defemb_core.methods import METHODS, STAGE_SHARES, stage_shares
 from defemb_core.presets import PRESETS
 from defemb_core.reconstruction import Settings, reconstruct
 from defemb_core.runs import (
@@ -159,6 +159,7 @@ def _reconstruct(options: argparse.Namespace) -> None:
     groups = _groups(options.groups)
     with working_in(options.out, STAGE_SHARES[settings.method], options.resume) as reporter:
         plm = load_plm(options.plm, options.revision)
+        reporter.shares = stage_shares(settings.method, plm.has_decoder_table)
         source = options.frequency or default_source(tokenizer_kind(plm.tokenizer))
         vocabulary = plm_vocabulary(plm, source, groups)
         dictionary = load_dictionary(options.dictionary)

@@ -80,7 +80,9 @@ def readme(card: dict[str, Any], plm: PLM, changed: list[str]) -> str:
     revision = f" (revision {_code(of['revision'])})" if of["revision"] else ""
     others = [_code(tensor) for tensor in changed if tensor != plm.table.name]
     tied = f" The model ties {', '.join(others)} to the table, so the same rows are new there." if others else ""
-    tied += " The decoder has a table of its own, which is the original's." if plm.has_decoder_table else ""
+    if plm.has_decoder_table:
+        tied += " The decoder has a table of its own; "
+        tied += "the same rows are new there." if "decoder" in card["evidence"] else "it is the original's."
     settings = "\n".join(f"| {key} | {value} |" for key, value in card["settings"].items())
     return f"""{_header(card, plm)}
 # {of["name"]} with token embeddings {title}

@@ -64,9 +64,9 @@ def write_checkpoint(reconstruction: Reconstruction, plm: PLM, folder: Path, car
     """Fill the new folder `folder` with the PLM's files, the rebuilt rows in place of the original ones.
 
     Rows that equal the original stay as the file has them, to the bit; the others are rounded to the type of the
-    table. Copies of the table in the file that the model ties to it (output rows, the decoder's table) follow; a
-    decoder's own table (T5Gemma), output rows that are not tied and output biases stay. MANIFEST.json has the SHA-256
-    of every file and which tensors changed.
+    table. Copies of the table in the file that the model ties to it (output rows, the decoder's table) follow; output
+    rows that are not tied and output biases stay. A decoder's own table (T5Gemma) is treated likewise. MANIFEST.json
+    has the SHA-256 of every file and which tensors changed.
 
     Raises:
         ExportError: the weights are no longer those that `plm` was read from, or their type holds no such rows.
@@ -78,6 +78,8 @@ def write_checkpoint(reconstruction: Reconstruction, plm: PLM, folder: Path, car
         shutil.copyfile(source, folder / target)
     places = _places(_write_weights(plm.folder, folder))
     changed = _overwrite_rows(reconstruction.matrix, plm, places)
+    if plm.has_decoder_table and reconstruction.decoder_matrix is not None:
+        changed = sorted([*changed, *_overwrite_rows(reconstruction.decoder_matrix, plm.decoder_side(), places)])
     (folder / README).write_text(readme(card, plm, changed), encoding="utf-8")
     manifest = {
         **card,
@@ -217,17 +219,26 @@ def _overwrite_rows(matrix: np.ndarray, plm: PLM, places: dict[str, _Place]) -> 
         return []
     new = old.copy()
     new[rows] = _encode(matrix[rows], table.dtype)
-    tied = plm.config.get("tie_word_embeddings") is not False
-    one_table = not plm.has_decoder_table
     changed = []
     for name, place in places.items():
-        # Untied output rows are a model's own business; an encoder-decoder's input tables are one even then.
-        follows = one_table and (tied or is_input_table(name))
+        follows = _follows(name, plm)
         alike = follows and (place.dtype, place.shape) == (table.dtype, table.shape)
         if name == plm.table.name or (alike and np.array_equal(place.read(), old)):
             place.write(new)
             changed.append(name)
     return sorted(changed)
+
+
+def _follows(name: str, plm: PLM) -> bool:
+    """Return whether a tensor with the table's values is the table once more.
+
+    Untied output rows are a model's own business; an encoder-decoder's input tables are one even then, unless each side
+    has its own. Then the output rows are the decoder's.
+    """
+    tied = plm.config.get("tie_word_embeddings") is not False
+    if plm.has_two_tables:
+        return tied and not is_input_table(name) and "decoder." in plm.table.name
+    return tied or is_input_table(name)
 
 
 def _changed(plm: PLM) -> ExportError:

@@ -22,7 +22,7 @@ OFFSET_POSITIONS = frozenset({
     "camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta", "roberta-prelayernorm",
     "xlm-roberta", "xlm-roberta-xl", "xmod",
 })  # fmt: skip
-# Families whose decoder has an input table of its own, to which the output rows are tied. The encoder's is rebuilt.
+# Families whose decoder has an input table of its own, to which the output rows are tied. Both are rebuilt.
 TWO_TABLES = frozenset({"t5gemma"})
 # Families without a mask token whose sentinel stands for a missing span, which their decoder fills after saying it.
 SENTINEL_MASKS = frozenset({"mt5", "t5", "umt5"})
@@ -82,6 +82,13 @@ def find_table(tensors: dict[str, Tensor], vocab_size: int, folder: Path) -> Ten
             # Several match in ELECTRA's pre-training checkpoints and the like: the vocabulary's size decides.
             return max(found, key=lambda t: (t.shape[0] == vocab_size, t.shape[0]))
     raise PLMError(f"no embedding table among the {len(tensors)} tensors of {str(folder)!r}; is it a text model?")
+
+
+def find_decoder_table(tensors: dict[str, Tensor], config: dict[str, Any]) -> Tensor | None:
+    """Return the tensor that holds the decoder's own input embeddings, None where both sides share one table."""
+    if config["model_type"] not in TWO_TABLES:
+        return None
+    return next((t for t in tensors.values() if f".{t.name}".endswith(".decoder.embed_tokens.weight")), None)
 
 
 def is_input_table(name: str) -> bool:

@@ -66,6 +66,20 @@ STAGE_SHARES: dict[str, dict[str, float]] = {
 }
 
 
+DECODER = "decoder's "
+"""What the stages begin with that rebuild a decoder's own table, after the encoder's."""
+
+
+def stage_shares(method: Method, has_decoder_table: bool = False) -> dict[str, float]:
+    """Return each stage's share of the whole work, in order; they sum to 1."""
+    shares = STAGE_SHARES[method]
+    if not has_decoder_table:
+        return shares
+    again = {f"{DECODER}{stage}": share for stage, share in shares.items() if stage != "definitions"}
+    total = sum(shares.values()) + sum(again.values())
+    return {stage: share / total for stage, share in (shares | again).items()}
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """Rows as a method has them.

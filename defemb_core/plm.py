@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,7 @@ from defemb_core.families import (
     OFFSET_POSITIONS,
     TWO_TABLES,
     count_parameters,
+    find_decoder_table,
     find_table,
     output_rows,
     refuse_decoder_only,
@@ -51,6 +52,8 @@ class PLM:
         output_rows: whether the model has output rows (an LM head), tied to the rows of `table` or not.
         parameters: number of parameters in the checkpoint.
         licence: as the model card names it, or None.
+        decoder_table: the tensor of a table that the decoder has for itself (T5Gemma), or None.
+        decoder_matrix: that table, float32 (V, width of the decoder), read-only, or None.
     """
 
     name: str
@@ -65,6 +68,8 @@ class PLM:
     output_rows: Literal["none", "tied", "untied"]
     parameters: int
     licence: str | None
+    decoder_table: Tensor | None = None
+    decoder_matrix: np.ndarray | None = None
 
     @property
     def rows(self) -> int:
@@ -94,7 +99,23 @@ class PLM:
     @property
     def has_decoder_table(self) -> bool:
         """Whether the decoder has an input table of its own, which `table` is not (T5Gemma)."""
+        return self.decoder_matrix is not None
+
+    @property
+    def has_two_tables(self) -> bool:
+        """Whether the encoder and the decoder have tables of their own, whichever of them `table` is."""
         return self.is_encoder_decoder and self.config["model_type"] in TWO_TABLES
+
+    def decoder_side(self) -> PLM:
+        """Return the same PLM with the decoder's table in the place of the encoder's.
+
+        Raises:
+            PLMError: the decoder has no table of its own.
+        """
+        if self.decoder_table is None or self.decoder_matrix is None:
+            raise PLMError(f"the decoder of {self.name!r} has no table of its own")
+        table, matrix = self.decoder_table, self.decoder_matrix
+        return replace(self, table=table, matrix=matrix, decoder_table=None, decoder_matrix=None)
 
     @property
     def is_sentence_transformer(self) -> bool:
@@ -194,14 +215,8 @@ def read_plm(folder: Path, name: str | None = None, revision: str | None = None)
     refuse_decoder_only(config)
     tensors = list_tensors(folder)
     table = find_table(tensors, int(config.get("vocab_size") or 0), folder)
-    matrix = read_tensor(table)
-    broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
-    if broken.size:
-        raise PLMError(
-            f"{broken.size} of {len(matrix)} embedding rows of {str(name or folder)!r} hold NaN or infinity, first row "
-            f"{broken[0]}; the checkpoint is damaged, copy or download it again"
-        )
-    matrix.setflags(write=False)
+    matrix = _read_table(table, str(name or folder))
+    decoder = find_decoder_table(tensors, config)
     tokenizer = _read_tokenizer(folder)
     names = _special_tokens(folder)
     special = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
@@ -220,7 +235,22 @@ def read_plm(folder: Path, name: str | None = None, revision: str | None = None)
         output_rows=heads_rows,
         parameters=count_parameters(tensors, table, config, heads_rows),
         licence=_licence(folder),
+        decoder_table=decoder,
+        decoder_matrix=_read_table(decoder, str(name or folder)) if decoder else None,
     )
+
+
+def _read_table(table: Tensor, name: str) -> np.ndarray:
+    """Return an embedding table, read-only; raise PLMError if rows of it are no numbers."""
+    matrix = read_tensor(table)
+    broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    if broken.size:
+        raise PLMError(
+            f"{broken.size} of {len(matrix)} embedding rows of {name!r} hold NaN or infinity, first row "
+            f"{broken[0]}; the checkpoint is damaged, copy or download it again"
+        )
+    matrix.setflags(write=False)
+    return matrix
 
 
 def _verify_bundled(file: Path) -> None:

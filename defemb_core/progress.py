@@ -16,9 +16,15 @@ class Progress(Protocol):
 class Clock:
     """Tells progress and keeps how long each stage took, in seconds."""
 
-    def __init__(self, progress: Progress | None = None) -> None:
-        self.tell = progress or _silent
+    def __init__(self, progress: Progress | None = None, part: str = "") -> None:
+        """Take who is told, and what the names of the stages begin with."""
+        self.progress = progress or _silent
+        self.part = part
         self.seconds: dict[str, float] = {}
+
+    def tell(self, stage: str, done: int, total: int, /, **figures: float) -> None:
+        """Tell how far a stage is; see Progress."""
+        self.progress(f"{self.part}{stage}", done, total, **figures)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -17,7 +17,7 @@ import polars as pl
 from defemb_core.definitions import MAX_SENSES, describe_matches, match_definitions
 from defemb_core.errors import RunError, SettingsError
 from defemb_core.isotropy import isotropy_by_group
-from defemb_core.methods import METHODS, TRANSFORMATIONS, Inputs, Method, Prediction, predict_rows, shuffled
+from defemb_core.methods import DECODER, METHODS, TRANSFORMATIONS, Inputs, Method, Prediction, predict_rows, shuffled
 from defemb_core.pieces import match_pieces
 from defemb_core.presets import PRESETS, Preset
 from defemb_core.progress import Clock, Progress
@@ -109,6 +109,8 @@ class Reconstruction:
         definitions: the definitions used, as describe_matches returns them.
         evidence: held-out figures, coverage, isotropy before and after, seconds a stage, peak memory.
         provenance: PLM and revision, dictionary and its digest, package versions, seed.
+        decoder_matrix: float32 (V, width of the decoder), the decoder's own table (T5Gemma) rebuilt in the same rows,
+            after the encoder's, which `matrix` is; None where there is none.
     """
 
     matrix: np.ndarray
@@ -118,6 +120,7 @@ class Reconstruction:
     definitions: pl.DataFrame
     evidence: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    decoder_matrix: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if not len(self.matrix) == len(self.rebuilt) == self.vocabulary.height:
@@ -172,27 +175,42 @@ def reconstruct(
             f"only {covered} of {plm.rows} rows have a definition in {dictionary.name}, too few for "
             f"{settings.folds} folds; name a larger dictionary or take fewer folds"
         )
-    predicted = predict_rows(Inputs(plm, vocabulary, senses, dictionary.definitions), settings, clock, checkpoint)
-    with clock.stage("rows"):
-        matrix, rebuilt = _replace_rows(plm.matrix, vocabulary, predicted, settings)
-    with clock.stage("isotropy"):
-        groups = vocabulary["group"].cast(pl.String).to_numpy()
-        isotropy = {
-            name: {group: measured.to_dict() for group, measured in isotropy_by_group(table, groups).items()}
-            for name, table in (("original", plm.matrix), ("rebuilt", matrix))
-        }
+    inputs = Inputs(plm, vocabulary, senses, dictionary.definitions)
+    matrix, rebuilt, evidence = _rebuild_table(inputs, settings, clock, checkpoint)
+    seconds, decoder_matrix = clock.seconds, None
+    if plm.has_decoder_table:
+        clock = Clock(progress, DECODER)
+        inputs = dataclasses.replace(inputs, plm=plm.decoder_side())
+        decoder_matrix, _, evidence["decoder"] = _rebuild_table(
+            inputs, settings, clock, checkpoint / "decoder" if checkpoint else None
+        )
+        seconds |= {f"{DECODER}{stage}": spent for stage, spent in clock.seconds.items()}
     without = vocabulary.filter(pl.col("group") != "none").height - covered
-    evidence = {
-        "held_out": dataclasses.asdict(predicted.held_out) if predicted.held_out else None,
+    evidence |= {
         "coverage": {"rows": plm.rows, "rebuilt": int(rebuilt.sum()), "without_definition": without},
-        "isotropy": isotropy,
-        **predicted.chosen,
-        "seconds": clock.seconds,
+        "seconds": seconds,
         "peak_memory_mb": peak_memory_mb(),
     }
-    return Reconstruction(
-        matrix, rebuilt, settings, vocabulary, senses, evidence, _provenance(plm, dictionary, settings, vocabulary)
-    )
+    provenance = _provenance(plm, dictionary, settings, vocabulary)
+    return Reconstruction(matrix, rebuilt, settings, vocabulary, senses, evidence, provenance, decoder_matrix)
+
+
+def _rebuild_table(
+    inputs: Inputs, settings: Settings, clock: Clock, checkpoint: Path | None
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Return the new table, which of its rows are new, and the evidence for it."""
+    original = inputs.plm.matrix
+    predicted = predict_rows(inputs, settings, clock, checkpoint)
+    with clock.stage("rows"):
+        matrix, rebuilt = _replace_rows(original, inputs.vocabulary, predicted, settings)
+    with clock.stage("isotropy"):
+        groups = inputs.vocabulary["group"].cast(pl.String).to_numpy()
+        isotropy = {
+            name: {group: measured.to_dict() for group, measured in isotropy_by_group(table, groups).items()}
+            for name, table in (("original", original), ("rebuilt", matrix))
+        }
+    held_out = dataclasses.asdict(predicted.held_out) if predicted.held_out else None
+    return matrix, rebuilt, {"held_out": held_out, "isotropy": isotropy, **predicted.chosen}
 
 
 def _matched_senses(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, settings: Settings) -> pl.DataFrame:

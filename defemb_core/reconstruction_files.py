@@ -26,6 +26,8 @@ def save_reconstruction(reconstruction: Reconstruction, folder: Path) -> None:
     from safetensors.numpy import save_file
 
     tensors = {"matrix": reconstruction.matrix, "rebuilt": reconstruction.rebuilt.astype(np.uint8)}
+    if reconstruction.decoder_matrix is not None:
+        tensors["decoder_matrix"] = reconstruction.decoder_matrix
     try:
         write_atomically(folder / "reconstruction.safetensors", lambda to: save_file(tensors, to))
         write_atomically(folder / "vocabulary.parquet", reconstruction.vocabulary.write_parquet)
@@ -63,6 +65,7 @@ def load_reconstruction(folder: Path) -> Reconstruction:
             definitions=pl.read_parquet(folder / "definitions.parquet", glob=False),
             evidence=json.loads((folder / "evidence.json").read_text(encoding="utf-8")),
             provenance=config["provenance"],
+            decoder_matrix=tensors.get("decoder_matrix"),
         )
     except RunError:
         raise

@@ -1,5 +1,6 @@
 """Every family of encoder-based PLMs: loads, is rebuilt, is exported and loads again, with and without a head."""
 
+import dataclasses
 import json
 import shutil
 from functools import cache
@@ -16,14 +17,17 @@ from defemb_core.errors import PLMError
 from defemb_core.export import export
 from defemb_core.features import encode_prompts
 from defemb_core.frequency import plm_vocabulary
+from defemb_core.methods import METHODS, stage_shares
 from defemb_core.plm import load_plm
 from defemb_core.prompts import make_prompt
-from defemb_core.reconstruction import METHODS, Settings, reconstruct
+from defemb_core.reconstruction import Settings, reconstruct
+from defemb_core.reconstruction_files import load_reconstruction, save_reconstruction
 from defemb_core.vocabulary import tokenizer_kind
 
 TEXT = "The cat sat by the river, and 12 dogs ran."
 NARROW_TABLES = {"albert", "electra"}
 SIDES = ("encoder", "decoder")
+DECODER_TABLE = "decoder.embed_tokens.weight"
 SEQ2SEQ = {"bart", "mbart", "t5", "t5gemma"}
 WORDPIECE, BYTES = {"bert", "distilbert", "electra", "mpnet"}, {"roberta", "modernbert", "bart"}
 # T5's config knows no untied rows, and T5Gemma's rows are tied to the decoder's table: both are tested apart.
@@ -53,7 +57,7 @@ def name(request):
 
 
 def rebuild(plm, dictionary, method="instant"):
-    return reconstruct(plm, plm_vocabulary(plm), dictionary, Settings(method=method))
+    return reconstruct(plm, plm_vocabulary(plm), dictionary, Settings(method=method, preset="quick"))
 
 
 def head_of(name, folder):
@@ -159,8 +163,11 @@ def test_transformers_loads_the_export(name, method, folder_of, plm_of, rebuilt_
         assert model(**given(name, torch.tensor([ids]))).last_hidden_state.isfinite().all()
     before, after = (load_file(folder / "model.safetensors") for folder in (plm.folder, out))
     assert before.keys() == after.keys()
-    assert [key for key in before if not torch.equal(before[key], after[key])] == [FAMILIES[name].table]
+    tables = [FAMILIES[name].table] + [DECODER_TABLE] * (name == "t5gemma")
+    assert sorted(key for key in before if not torch.equal(before[key], after[key])) == sorted(tables)
     np.testing.assert_array_equal(load_plm(str(out)).matrix, made.matrix)
+    if name == "t5gemma":
+        np.testing.assert_array_equal(values(model.decoder.embed_tokens), made.decoder_matrix)
 
 
 # Heads
@@ -175,15 +182,15 @@ def test_tied_output_rows_are_the_new_rows_and_biases_stay(name, tiny_dictionary
     assert plm.parameters == sum(parameter.numel() for parameter in before.parameters())
     np.testing.assert_array_equal(values(after.get_input_embeddings()), made.matrix)
     if name == "t5gemma":
-        assert plm.output_rows == "untied"
-        np.testing.assert_array_equal(values(after.get_output_embeddings()), values(before.get_output_embeddings()))
+        assert plm.output_rows == "untied"  # from the encoder's table; they are tied to the decoder's
+        np.testing.assert_array_equal(values(after.get_output_embeddings()), made.decoder_matrix)
     else:
         assert plm.output_rows == "tied"
         assert after.get_output_embeddings().weight is after.get_input_embeddings().weight
     new = dict(after.named_parameters())  # each tied tensor once
     changed = [old for key, old in before.named_parameters() if not torch.equal(old, new[key])]
-    assert len(changed) == 1
-    assert changed[0] is before.get_input_embeddings().weight
+    tables = [before.get_input_embeddings()] + [before.get_decoder().embed_tokens] * (name == "t5gemma")
+    assert {id(old) for old in changed} == {id(table.weight) for table in tables}
     ids = torch.tensor([plm.tokenizer.encode(TEXT).ids])
     with torch.inference_mode():
         assert after(**given(name, ids)).logits.isfinite().all()
@@ -203,9 +210,10 @@ def test_a_pickle_holds_the_table_under_every_name(name, tiny_dictionary, tmp_pa
     made = rebuild(plm, tiny_dictionary)
     before, after = (head_of(name, f) for f in (folder, export(made, plm, "checkpoint", tmp_path / "out")))
     old, new = before.state_dict(), after.state_dict()
-    copies = {key for key in old if np.array_equal(old[key], plm.matrix)}
-    assert {key for key in old if not torch.equal(old[key], new[key])} == copies
-    assert all(np.array_equal(new[key], made.matrix) for key in copies)
+    pairs = [(plm.matrix, made.matrix), (plm.decoder_matrix, made.decoder_matrix)]
+    copies = {key: rows for table, rows in pairs for key in old if np.array_equal(old[key], table)}
+    assert {key for key in old if not torch.equal(old[key], new[key])} == copies.keys()
+    assert all(np.array_equal(new[key], rows) for key, rows in copies.items())
 
 
 @pytest.mark.parametrize("name", UNTIED)
@@ -242,22 +250,55 @@ def test_both_sides_of_an_encoder_decoder_read_the_new_rows(tmp_path, plm_of, re
     for name in sorted(SEQ2SEQ):
         plm, made = plm_of(name), rebuilt_of(name, "instant")
         model = AutoModel.from_pretrained(export(made, plm, "checkpoint", tmp_path / name))
-        decoder = load_file(plm.folder / "model.safetensors").get("decoder.embed_tokens.weight")
+        rows = made.decoder_matrix if name == "t5gemma" else made.matrix
         np.testing.assert_array_equal(values(model.encoder.embed_tokens), made.matrix)
-        np.testing.assert_array_equal(values(model.decoder.embed_tokens), decoder if name == "t5gemma" else made.matrix)
+        np.testing.assert_array_equal(values(model.decoder.embed_tokens), rows)
 
 
-def test_a_decoders_own_table_stays_even_where_it_equals_the_encoders(tmp_path, tiny_dictionary):
+@pytest.mark.parametrize("method", METHODS)
+def test_a_decoders_own_table_is_rebuilt_after_the_encoders(method, plm_of, rebuilt_of, tiny_dictionary):
+    plm, made = plm_of("t5gemma"), rebuilt_of("t5gemma", method)
+    assert not np.array_equal(plm.matrix, plm.decoder_matrix)
+    np.testing.assert_array_equal((made.decoder_matrix != plm.decoder_matrix).any(axis=1), made.rebuilt)
+    alone = rebuild(plm.decoder_side(), tiny_dictionary, method)
+    np.testing.assert_array_equal(made.decoder_matrix, alone.matrix)
+    assert made.evidence["decoder"]["held_out"] == alone.evidence["held_out"]
+    assert made.evidence["decoder"]["isotropy"] == alone.evidence["isotropy"]
+    assert alone.decoder_matrix is None
+
+
+def test_stages_of_two_tables_follow_each_other(plm_of, tiny_dictionary):
+    told = []
+    plm = plm_of("t5gemma")
+    settings = Settings("frozen", folds=3)
+    reconstruct(plm, plm_vocabulary(plm), tiny_dictionary, settings, lambda stage, *more, **figures: told.append(stage))
+    shares = stage_shares("frozen", has_decoder_table=True)
+    assert list(dict.fromkeys(told)) == list(shares)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["encoder"] == shares["decoder's encoder"] > 0.4
+
+
+def test_tables_that_are_equal_are_rebuilt_each_by_itself(tmp_path, tiny_dictionary):
     file = save_family("t5gemma", tmp_path / "plm") / "model.safetensors"
     state = load_file(file)
-    state["decoder.embed_tokens.weight"] = state["encoder.embed_tokens.weight"].clone()
+    state[DECODER_TABLE] = state["encoder.embed_tokens.weight"].clone()
     save_file(state, file, {"format": "pt"})
     plm = load_plm(str(tmp_path / "plm"))
-    out = export(rebuild(plm, tiny_dictionary), plm, "checkpoint", tmp_path / "out")
+    made = rebuild(plm, tiny_dictionary)
+    np.testing.assert_array_equal(made.decoder_matrix, made.matrix)  # instant sees nothing but the table
+    made = dataclasses.replace(made, decoder_matrix=plm.decoder_matrix)
+    out = export(made, plm, "checkpoint", tmp_path / "out")
     after = load_file(out / "model.safetensors")
-    assert torch.equal(after["decoder.embed_tokens.weight"], state["decoder.embed_tokens.weight"])
+    assert torch.equal(after[DECODER_TABLE], state[DECODER_TABLE])
     assert not torch.equal(after["encoder.embed_tokens.weight"], state["encoder.embed_tokens.weight"])
-    assert "The decoder has a table of its own, which is the original's." in (out / "README.md").read_text()
+
+
+def test_a_run_keeps_both_tables(tmp_path, rebuilt_of, plm_of):
+    made = rebuilt_of("t5gemma", "instant")
+    save_reconstruction(made, tmp_path)
+    np.testing.assert_array_equal(load_reconstruction(tmp_path).decoder_matrix, made.decoder_matrix)
+    out = export(made, plm_of("t5gemma"), "checkpoint", tmp_path / "out")
+    assert "The decoder has a table of its own; the same rows are new there." in (out / "README.md").read_text()
 
 
 def test_electras_discriminator_has_no_output_rows(tmp_path, tiny_dictionary):
