@@ -9,20 +9,23 @@ import argparse
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from defemb_core.devices import devices
 from defemb_core.dictionaries import WORDNET
 from defemb_core.errors import DefembError, SettingsError
 from defemb_core.hub import BUNDLED
 from defemb_core.methods import METHODS, STAGE_SHARES, stage_shares
 from defemb_core.presets import PRESETS
-from defemb_core.reconstruction import Settings, reconstruct
+from defemb_core.reconstruction import Reconstruction, Settings, reconstruct
 from defemb_core.runs import (
     ANALYSIS,
     CHECKPOINT,
     Cancelled,
+    Reporter,
     list_runs,
     queue_run,
     read_status,
@@ -45,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("stopped\n")
         return 130
     except DefembError as exc:
-        sys.stderr.write(f"{exc}\n")
+        if devices().is_first:  # one sentence, however many processes found out
+            sys.stderr.write(f"{exc}\n")
         return 2
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         sys.stderr.close()
@@ -157,15 +161,24 @@ def _reconstruct(options: argparse.Namespace) -> None:
 
     settings = Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})
     groups = _groups(options.groups)
-    with working_in(options.out, STAGE_SHARES[settings.method], options.resume) as reporter:
+
+    def rebuild(reporter: Reporter | None) -> Reconstruction:
         plm = load_plm(options.plm, options.revision)
-        reporter.shares = stage_shares(settings.method, plm.has_decoder_table)
         source = options.frequency or default_source(tokenizer_kind(plm.tokenizer))
         vocabulary = plm_vocabulary(plm, source, groups)
         dictionary = load_dictionary(options.dictionary)
-        with Bar(reporter) as progress:
+        if reporter:
+            reporter.shares = stage_shares(settings.method, plm.has_decoder_table)
+        with Bar(reporter) if reporter else nullcontext() as progress:
             made = reconstruct(plm, vocabulary, dictionary, settings, progress, options.out / CHECKPOINT)
         made.provenance["frequency"] = {"source": source, **asdict(groups)}
+        return made
+
+    if not devices().is_first:  # it takes its share of the work; the run is the first process's
+        rebuild(None)
+        return
+    with working_in(options.out, STAGE_SHARES[settings.method], options.resume) as reporter:
+        made = rebuild(reporter)
         save_reconstruction(made, options.out)
         shutil.rmtree(options.out / CHECKPOINT, ignore_errors=True)
         if options.analyse:

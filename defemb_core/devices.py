@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class Devices:
                 array[...] = total.cpu().numpy()
 
 
+@cache
 def devices() -> Devices:
     """Return how this process was started: the launcher says so in the environment; without one it is alone."""
     return Devices(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))

@@ -211,7 +211,11 @@ class _Loop:
 
         loss, gradients = summed
         mean = torch.tensor([loss], device=self.shared.device)
-        self.shared.sum([mean, *(gradient for gradient in gradients if gradient is not None)])
+        if self.shared.processes > 1:  # one that has no part of a small batch adds nothing
+            given = gradients or [None] * len(self.parameters)
+            pairs = zip(given, self.parameters.values(), strict=True)
+            gradients = [torch.zeros_like(value) if gradient is None else gradient for gradient, value in pairs]
+            self.shared.sum([mean, *(gradient for gradient in gradients if gradient is not None)])
         if not math.isfinite(mean.item()):
             raise FloatingPointError(str(mean.item()))
         for parameter, gradient in zip(self.parameters.values(), gradients, strict=True):
