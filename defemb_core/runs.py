@@ -22,9 +22,10 @@ import psutil
 
 from defemb_core.cache import write_text
 from defemb_core.errors import DefembError, RunError
+from defemb_core.history import remember
 
 State = Literal["queued", "running", "complete", "failed", "cancelled", "interrupted"]
-STATUS, LOG, STOP, LOCK, HISTORY = "status.json", "log.txt", "stop", "lock", "history.jsonl"
+STATUS, LOG, STOP, LOCK = "status.json", "log.txt", "stop", "lock"
 COMMAND = "command.json"
 CHECKPOINT = "checkpoint"  # the folder within a run's for what it need not do again when it is resumed
 ANALYSIS = "analysis"  # the folder within a run's where neighbours and maps are found
@@ -173,19 +174,15 @@ class Reporter:
             self.status = replace(self.status, stage=stage, fraction=max(fraction, self.status.fraction), updated=now)
             write_status(self.folder, self.status)
         if "validation" in figures:
-            self._remember({"stage": stage, "update": done, **figures})
+            remember(self.folder, {"stage": stage, "update": done, **figures})
         if done == total:
-            self._remember({"stage": stage, "seconds": round(now - self.status.started, 3)})
+            remember(self.folder, {"stage": stage, "seconds": round(now - self.status.started, 3)})
 
     def finish(self, state: State, message: str = "") -> None:
         """Write the last status."""
         fraction = 1.0 if state == "complete" else self.status.fraction
         self.status = replace(self.status, state=state, fraction=fraction, message=message, updated=time.time())
         write_status(self.folder, self.status)
-
-    def _remember(self, event: dict[str, Any]) -> None:
-        with (self.folder / HISTORY).open("a", encoding="utf-8") as history:
-            history.write(json.dumps(event) + "\n")
 
 
 @contextmanager

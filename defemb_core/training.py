@@ -129,7 +129,7 @@ def _run(
     planned, patience = loop.plan.updates, loop.student.recipe.patience
     every, written = max(1, -(-planned // EVALUATIONS)), time.monotonic()
     if not loop.state.history:
-        loop.evaluate(judged)
+        progress(0, planned, **loop.evaluate(judged))
     while loop.done < planned and loop.state.bad < patience:
         figures = {"loss": _update(loop, examples, checkpoint)}
         if loop.done % every == 0 or loop.done == planned:

@@ -14,7 +14,7 @@ from defemb_core.devices import Devices, devices
 from defemb_core.reconstruction_files import load_reconstruction
 
 ROOT = Path(__file__).parents[1]
-# `accelerate launch` starts several processes on accelerators only; on CPUs torchrun does, which Accelerate understands.
+# `accelerate launch` starts several processes on accelerators only; on CPUs torchrun does, as Accelerate understands.
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ALONE = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
 ALONE += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "defemb_core"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from defemb_core.errors import RunError
+from pages.shared.charts import figures, show
 from pages.shared.text import as_text
 
 NOTHING_PREDICTED = "This method turns the table as a whole: there is no prediction to judge."
@@ -23,6 +24,8 @@ def show_evidence(folder: Path) -> None:
     for column, (label, (value, explanation)) in zip(st.columns([2, 2, 2, 3, 2]), metrics.items(), strict=True):
         column.metric(label, value, help=explanation)
     st.text(words)
+    if training := evidence.get("training"):
+        _show_training(training, folder.name)
 
 
 def show_evidence_or_error(folder: Path) -> None:
@@ -31,6 +34,16 @@ def show_evidence_or_error(folder: Path) -> None:
         show_evidence(folder)
     except RunError as exc:
         st.error(as_text(str(exc)), icon=":material/error:")
+
+
+def _show_training(training: dict, run: str) -> None:
+    """Show how a student was trained and its loss curve."""
+    made = f"{training['updates']:,} of {training['planned']:,} updates in {training['seconds'] / 60:.1f} min"
+    st.caption(
+        f"Training: preset {training['preset']}, {made}, {training['examples']:,} examples; "
+        f"the weights are those after update {training['best']:,}, best on validation tokens."
+    )
+    show(figures().loss_figure(training["history"]), key=f"loss-{run}")
 
 
 def _metrics(evidence: dict) -> dict[str, tuple[str, str]]:

@@ -7,8 +7,10 @@ from pathlib import Path
 import streamlit as st
 
 from defemb_core.cli import Request
+from defemb_core.history import read_evaluations
 from defemb_core.processes import cancel_run, start_run
 from defemb_core.runs import Status, analysis_status, list_runs, read_status, run_path
+from pages.shared.charts import figures, show
 from pages.shared.text import as_duration, as_text
 
 
@@ -34,6 +36,8 @@ def watch_run(folder: Path) -> None:
     status = read_status(folder)
     if status.is_active:
         show_progress(status, folder.name)
+        if evaluations := read_evaluations(folder):
+            show(figures().loss_figure(evaluations), key=f"loss-{folder.name}")
         if st.button("Cancel", key=f"cancel-{folder.name}", icon=":material/stop_circle:"):
             with st.spinner("Stopping"):
                 cancel_run(folder)
