@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.machine import Line, print_head, print_table
-from defemb_core import features, methods
+from defemb_core import features, methods, trained
 from defemb_core import reconstruction as core
 from defemb_core.definitions import match_definitions
 from defemb_core.dictionaries import Dictionary, load_dictionary
@@ -31,6 +31,7 @@ from defemb_core.frequency import plm_vocabulary
 from defemb_core.hub import BUNDLED
 from defemb_core.methods import METHODS, Method
 from defemb_core.plm import PLM, load_plm
+from defemb_core.progress import Progress
 from defemb_core.prompts import Prompts
 from defemb_core.reconstruction import Reconstruction, Settings
 from defemb_core.states import Reader
@@ -76,8 +77,10 @@ class Bench:
     dictionary: Dictionary
     encode: EncodedOnce = field(default_factory=EncodedOnce)
 
-    def rebuild(self, settings: Settings, **replaced: Any) -> tuple[Reconstruction, np.ndarray | None]:
-        """Reconstruct with functions of the module replaced; the second value: held-out rows as `settings` say."""
+    def rebuild(
+        self, settings: Settings, progress: Progress | None = None, **replaced: Any
+    ) -> tuple[Reconstruction, np.ndarray | None]:
+        """Reconstruct with names of the modules replaced; the second value: held-out rows as `settings` say."""
         kept: list[np.ndarray] = []
 
         def judge(predicted: np.ndarray, true: np.ndarray, centre: np.ndarray) -> Any:
@@ -86,8 +89,9 @@ class Bench:
 
         with ExitStack() as stack:
             for name, function in {"read_prompts": self.encode, "judge_held_out": judge, **replaced}.items():
-                stack.enter_context(patch.object(methods if hasattr(methods, name) else core, name, function))
-            made = core.reconstruct(self.plm, self.vocabulary, self.dictionary, settings)
+                module = next(module for module in (methods, core, trained) if hasattr(module, name))
+                stack.enter_context(patch.object(module, name, function))
+            made = core.reconstruct(self.plm, self.vocabulary, self.dictionary, settings, progress)
         return made, kept[0] if kept else None
 
 
@@ -141,7 +145,7 @@ def _weighted(weight: Callable[[pl.Expr], pl.Expr], *arguments: Any) -> pl.DataF
 def report_pairs(bench: Bench, method: Method, folder: Path) -> None:
     """Print Spearman's rank correlation with human scores for the original and the rebuilt table."""
     made, predicted = bench.rebuild(Settings(method))
-    held = _held_ids(made)
+    held = held_ids(made)
     tables = {"held-out rows": bench.plm.matrix.copy(), "held-out rows, norms as predicted": bench.plm.matrix.copy()}
     tables["held-out rows"][held] = predicted
     tables["held-out rows, norms as predicted"][held] = bench.rebuild(Settings(method, match_norms=False))[1]
@@ -165,7 +169,7 @@ def report_seeds(bench: Bench, method: Method, folder: Path) -> None:
     ratios: dict[str, list[float]] = {name: [] for name in sets}
     for seed in range(SEEDS):
         made, predicted = bench.rebuild(Settings(method, seed=seed))
-        held, table = _held_ids(made), original.copy()
+        held, table = held_ids(made), original.copy()
         table[held] = predicted
         for name, (ids, scores) in sets.items():
             chosen = np.isin(ids, held).any(axis=1)
@@ -186,7 +190,8 @@ def _has_target(name: str, method: Method) -> bool:
     return (name, method) == ("SimLex-999", "frozen")
 
 
-def _held_ids(made: Reconstruction) -> np.ndarray:
+def held_ids(made: Reconstruction) -> np.ndarray:
+    """Return the rows that were held out, int64 (n,)."""
     ids = made.definitions["token_id"].unique(maintain_order=True).to_numpy()
     return ids[split_held_out(len(ids), made.settings.seed)[1]]
 
@@ -232,15 +237,17 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def report_methods(bench: Bench, folder: Path | None) -> None:
-    """Print every method's run side by side, seed 0: held-out tokens, isotropy, word similarity, seconds.
+    """Print the methods' runs side by side, seed 0: held-out tokens, isotropy, word similarity, seconds.
+
+    Method "trained" takes so long that it has a benchmark of its own.
 
     Word similarity is that of pairs with a held-out token; a method that turns the whole table has all of its rows in.
     """
     original, lines = bench.plm.matrix, []
     pairs = {name: read_pairs(folder / file, bench.vocabulary) for name, file in PAIRS.items()} if folder else {}
-    for method in METHODS:
+    for method in (method for method in METHODS if method != "trained"):
         made, predicted = bench.rebuild(Settings(method))
-        held, evidence = _held_ids(made), made.evidence
+        held, evidence = held_ids(made), made.evidence
         table = made.matrix if predicted is None else original.copy()
         if predicted is not None:
             table[held] = predicted

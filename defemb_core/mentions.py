@@ -56,13 +56,14 @@ def bag_of_mentions(plm: PLM, vocabulary: pl.DataFrame, ids: np.ndarray, definit
 
 def _heads(plm: PLM, words: pl.Series) -> tuple[csr_array, np.ndarray]:
     """Return what lists of headwords are made of: weighed tokens, each headword alike, (n, V); and their numbers."""
-    counts = token_counts(plm, words.explode().to_list())
+    distinct, place = np.unique(words.explode().to_numpy(), return_inverse=True)
+    counts = token_counts(plm, distinct.tolist())
     each = np.asarray(counts.sum(axis=1)).ravel()
     weighed = weigh_tokens(counts)
     weighed.data /= np.repeat(np.where(each > 0, each, 1), np.diff(weighed.indptr)).astype(np.float32)
     numbers = words.list.len().to_numpy()
     lines = np.repeat(np.arange(len(words)), numbers)
-    together = _sparse(np.ones(len(lines), np.float32), lines, np.arange(len(lines)), (len(words), len(lines)))
+    together = _sparse(np.ones(len(lines), np.float32), lines, place, (len(words), len(distinct)))
     return together @ weighed, numbers
 
 
