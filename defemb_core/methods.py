@@ -17,7 +17,7 @@ from defemb_core.mentions import bag_of_mentions
 from defemb_core.pieces import cuts_of
 from defemb_core.prompts import Prompts, make_prompts, tokenize_prompts
 from defemb_core.student import Examples
-from defemb_core.trained import Lesson, trained_states
+from defemb_core.trained import Lesson, recipe_of, trained_states
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -216,7 +216,8 @@ def _token_features(
         glosses = with_relations(glosses, senses, plm.mask_token or "")
     if settings.method in STUDENTS:
         texts = make_prompts(glosses, senses, inputs.vocabulary, plm.mask_token or "")
-        prompts = tokenize_prompts(plm, texts, cuts_of(senses))
+        longest = recipe_of(settings).longest if settings.method == "trained" else plm.max_tokens
+        prompts = tokenize_prompts(plm, texts, cuts_of(senses), longest)
     if settings.method == "frozen":
         with clock.stage("encoder"):
             told = partial(clock.tell, "encoder")

@@ -145,13 +145,18 @@ class PLM:
         """SHA-256 over the table's shape and values: the key of everything computed from it."""
         return table_sha256(self.matrix)
 
-    @cached_property
+    @property
     def max_tokens(self) -> int:
-        """Longest prompt in tokens: what the position table allows, at most 512 (longer definitions are cut)."""
+        """Longest prompt in tokens: what the positions allow, at most 512 (longer definitions are cut)."""
+        return min(512, self.positions)
+
+    @cached_property
+    def positions(self) -> int:
+        """How many tokens the encoder can read; 512 where its settings set no limit."""
         positions = int(self.config.get("max_position_embeddings") or self.config.get("n_positions") or 512)
         if self.config["model_type"] in OFFSET_POSITIONS:
             positions -= max(1, int(self.config.get("pad_token_id") or 0)) + 1
-        return min(512, positions)
+        return positions
 
     def encoder(self) -> Any:
         """Build the encoder on the CPU in float32 and evaluation mode; loads torch and transformers.

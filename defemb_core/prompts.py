@@ -90,14 +90,17 @@ def slot_remarks(vocabulary: pl.DataFrame, ids: np.ndarray) -> list[str]:
     return said.select(pl.concat_str(told, separator=" , ", ignore_nulls=True)).to_series().to_list()
 
 
-def tokenize_prompts(plm: PLM, texts: Sequence[str], cuts: Sequence[Cut | None] | None = None) -> Prompts:
-    """Return prompts in tokens, at most `plm.max_tokens` each; the first mask is the slot.
+def tokenize_prompts(
+    plm: PLM, texts: Sequence[str], cuts: Sequence[Cut | None] | None = None, longest: int = 512
+) -> Prompts:
+    """Return prompts in tokens; the first mask is the slot.
 
     Args:
         plm: its mask token must occur in every text.
         texts: as make_prompts writes them.
         cuts: for each text None, or the rows of a word cut into pieces and which of them is asked for. Then the pieces
             before it are shown and those after it are masked too (autoregressive masking).
+        longest: tokens of a prompt, at most, if the PLM can read so many; what is beyond them is cut off.
 
     Raises:
         PLMError: the tokenizer has no mask token, or a text lacks it.
@@ -106,7 +109,7 @@ def tokenize_prompts(plm: PLM, texts: Sequence[str], cuts: Sequence[Cut | None] 
     numbers: dict[tuple[str, Cut | None], int] = {}
     lines = [numbers.setdefault(key, len(numbers)) for key in zip(texts, asked, strict=True)]
     spare = max((len(pieces) - 1 for pieces, _ in filter(None, asked)), default=0)
-    ids = encode_ids(plm, [text for text, _ in numbers], spare)
+    ids = encode_ids(plm, [text for text, _ in numbers], min(longest, plm.positions) - spare)
     slots = _mask_positions(plm, ids)
     for number, (_, cut) in enumerate(numbers):
         if cut is not None:
@@ -116,10 +119,10 @@ def tokenize_prompts(plm: PLM, texts: Sequence[str], cuts: Sequence[Cut | None] 
     return Prompts(ids, slots, np.array(lines, dtype=np.int64))
 
 
-def encode_ids(plm: PLM, texts: Sequence[str], spare: int = 0) -> list[list[int]]:
-    """Return each text's token ids with the PLM's special tokens, `spare` fewer than `plm.max_tokens` at most."""
+def encode_ids(plm: PLM, texts: Sequence[str], longest: int | None = None) -> list[list[int]]:
+    """Return each text's token ids with the PLM's special tokens, at most `longest`, None for `plm.max_tokens`."""
     tokenizer = plain_tokenizer(plm.tokenizer)
-    tokenizer.enable_truncation(plm.max_tokens - spare)
+    tokenizer.enable_truncation(longest or plm.max_tokens)
     encodings: list[Encoding] = tokenizer.encode_batch_fast(list(texts))
     return [encoding.ids for encoding in encodings]
 
