@@ -49,19 +49,17 @@ def estimate_lines(options: argparse.Namespace) -> list[str]:
     settings, machine = read_settings(options), _machine(options)
     plm = load_plm(options.plm, options.revision)
     made = estimate_reconstruction(plm, plm_vocabulary(plm), load_dictionary(options.dictionary), settings, machine)
-    recipe = f", preset {settings.preset}" if settings.method == "trained" else ""
-    twice = f", for each of {plm.title}'s two tables" if plm.has_decoder_table else ""
-    training = [f"updates      {made.updates:,} of {made.tokens / made.updates:,.0f} tokens{twice}"] * bool(
-        made.updates
-    )
-    operations = [f"operations   {made.operations:.1e}"] * bool(made.operations)
-    return [
-        f"{plm.title}, method {settings.method}{recipe}, on {_in_words(machine)}",
-        *training,
-        *operations,
-        f"time         about {time_in_words(made.seconds)}",
-        f"memory       about {made.memory_in_words}{', each process' if machine.processes > 1 else ''}",
-    ]
+    preset = f", preset {settings.preset}" if made.updates else ""
+    lines = [f"{plm.title}, method {settings.method}{preset}, on {_in_words(machine)}"]
+    if made.updates:
+        twice = ", for each of its two tables" if plm.has_decoder_table else ""
+        each = f"{made.tokens / made.updates:,.0f}"
+        lines.append(f"updates      {made.updates:,} of {each} tokens{twice}")
+    if made.operations:
+        lines.append(f"operations   {made.operations:.1e}")
+    lines.append(f"time         about {time_in_words(made.seconds)}")
+    lines.append(f"memory       about {made.memory_in_words}{', each process' if machine.processes > 1 else ''}")
+    return lines
 
 
 def announcement(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, settings: Settings) -> str | None:

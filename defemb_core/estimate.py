@@ -1,7 +1,8 @@
 """How long a run will take and how much memory it will need, before it starts.
 
-Nothing is tried out: operations are counted and divided by the rate that a machine reaches in products of matrices. It
-is right within a factor of about one and a half; what several processes send each other is not counted.
+Nothing is tried out: operations are counted and divided by the rate that a machine reaches in products of matrices.
+That is rough; it was calibrated on the bundled PLM and two cores (methods "instant" and "frozen", the memory of
+"trained"). What several processes send each other is not counted.
 """
 
 from __future__ import annotations

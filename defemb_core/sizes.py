@@ -101,7 +101,7 @@ def sizes_of(plm: PLM) -> Sizes:
     return Sizes(
         parameters=sum(tensor.size for tensor in tensors.values()),
         table=sum(table.size for table in tables),
-        encoder=sum(tensors[name].size for name in encoder) * used,
+        encoder=sum(tensors[name].size * (used if _layers([name]) else 1) for name in encoder),
         decoder=sum(tensors[name].size for name in decoder),
         rows=plm.rows,
         width=_width(plm.config) or plm.width,
@@ -123,7 +123,14 @@ def prompt_load(plm: PLM, vocabulary: pl.DataFrame, senses: pl.DataFrame, settin
     related = settings.method == "trained" and settings.relations
     ids = senses["token_id"].to_numpy()
     said = ["gloss", "pos", *(["related"] if related else []), *({"pieces", "at"} & set(senses.columns))]
-    different = senses.select(said).with_columns(remark=pl.Series(slot_remarks(vocabulary, ids))).n_unique()
+    # Where its own word is hidden in it, a definition that several words share gives each a prompt of its own.
+    shows = pl.any_horizontal(
+        pl.col(column).str.to_lowercase().str.contains(pl.col("text").str.to_lowercase(), literal=True)
+        for column in ("gloss", *(["related"] if related else []))
+    )
+    different = senses.select(
+        *said, remark=pl.Series(slot_remarks(vocabulary, ids)), hidden=pl.when(shows).then("text")
+    ).n_unique()
     sample = senses[np.unique(np.linspace(0, senses.height - 1, SAMPLE).astype(int))]
     glosses, _ = definition_texts(sample, False, plm.mask_token or "")
     if related:

@@ -18,8 +18,8 @@ ROWS = {
     "trained, default": Settings("trained"),
 }
 HOW = (
-    "With the default dictionary and settings, on this machine's processor. Counted from the PLM's sizes, not tried out: "
-    "right within a factor of one and a half; longer while other work goes on. Training may end early."
+    "With the default dictionary and settings, on this machine's processor. Counted from the PLM's sizes, not tried "
+    "out: rough, and longer while other work goes on. Training may end early."
 )
 
 
@@ -33,7 +33,11 @@ def show_estimates(plm: PLM) -> None:
         if installed_wordnet() is None:  # a page that is looked at downloads nothing
             return
         dictionary = state.dictionary_named(WORDNET)
-        made = _estimates(plm, dictionary, f"{plm.folder} {plm.digest} {plm.parameters} {dictionary.digest}")
+        made = _estimates(
+            plm,
+            dictionary,
+            f"{plm.folder} {plm.digest} {plm.parameters} {dictionary.digest} {state.frequency_choice(plm)}",
+        )
     except DefembError:
         return
     st.markdown("**What a run takes here**", help=HOW)
