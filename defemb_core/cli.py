@@ -10,16 +10,16 @@ import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from defemb_core.cli_estimate import add_estimate, announcement, estimate_lines
+from defemb_core.cli_options import add_settings, read_settings
 from defemb_core.devices import devices
 from defemb_core.dictionaries import WORDNET
 from defemb_core.errors import DefembError, SettingsError
-from defemb_core.hub import BUNDLED
-from defemb_core.methods import METHODS, STAGE_SHARES, stage_shares
-from defemb_core.presets import PRESETS
+from defemb_core.methods import STAGE_SHARES, stage_shares
 from defemb_core.reconstruction import Reconstruction, Settings, reconstruct
 from defemb_core.runs import (
     ANALYSIS,
@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_reconstruct(commands)
+    add_estimate(commands).set_defaults(command=_estimate)
     for name, does, command in (
         ("compare", "print isotropy, spectrum and the low-frequency tokens that changed most", _compare),
         ("analyse", "find both tables' neighbours and UMAP maps, for the app to show", _analyse),
@@ -118,32 +119,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_reconstruct(commands: Any) -> None:
     sub = commands.add_parser("reconstruct", help="rebuild a PLM's table from definitions")
-    switch = argparse.BooleanOptionalAction
-    sub.add_argument("--plm", default=BUNDLED, help="'bundled', a hub name, or a folder (default: %(default)s)")
-    sub.add_argument("--revision", help="the hub's branch, tag or commit")
-    sub.add_argument("--dictionary", default=WORDNET, help="'wordnet' or 'wordnet:FOLDER'")
-    for name, kind, what in (
-        ("method", str, f"{', '.join(METHODS)} (default: %(default)s)"),
-        ("alpha", float, "share of the lowest-frequency covered rows to rebuild (default: %(default)s, all)"),
-        ("blend", float, "share of the rebuilt row in the new one (default: %(default)s)"),
-        ("max_senses", int, "senses used of each token (default: %(default)s)"),
-        ("folds", int, "parts of the cross-fitting (default: %(default)s)"),
-        ("seed", int, "of folds and held-out split (default: %(default)s)"),
-        ("directions", int, "of all-but-the-top, 0 for a hundredth of the columns (default: %(default)s)"),
-        ("rare_weight", float, "how much rare rows count in learning, 0 to 1 (default: 0 for trained, else 1)"),
-        ("preset", str, f"of method trained: {', '.join(PRESETS)} (default: %(default)s)"),
-        ("passes", float, "over the prompts in training, 0 for the preset's (default: %(default)s)"),
-        ("rate", float, "the peak learning rate, 0 for the preset's (default: %(default)s)"),
-    ):
-        sub.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(Settings, name), help=what)
-    for name, what in (
-        ("match_norms", "whether a rebuilt row is as far from the mean row as its original"),
-        ("relations", "whether synonyms and other related words join a definition"),
-        ("mentions", "whether words whose definitions mention a token tell about it"),
-        ("pieces", "whether rows without a definition are rebuilt from words that contain them"),
-        ("train_table", "whether the student's own embedding table is trained too"),
-    ):
-        sub.add_argument(f"--{name.replace('_', '-')}", action=switch, default=getattr(Settings, name), help=what)
+    add_settings(sub)
     sub.add_argument("--frequency", help="'vocabulary' (row order) or 'wordfreq'; default: what suits the tokenizer")
     sub.add_argument("--groups", help="shares of the frequent, medium and rare groups (default: 0.3,0.5,0.2)")
     sub.add_argument("--out", type=Path, required=True, help="the run's directory, new")
@@ -159,7 +135,7 @@ def _reconstruct(options: argparse.Namespace) -> None:
     from defemb_core.reconstruction_files import save_reconstruction
     from defemb_core.vocabulary import tokenizer_kind
 
-    settings = Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})
+    settings = read_settings(options)
     groups = _groups(options.groups)
 
     def rebuild(reporter: Reporter | None) -> Reconstruction:
@@ -169,6 +145,9 @@ def _reconstruct(options: argparse.Namespace) -> None:
         dictionary = load_dictionary(options.dictionary)
         if reporter:
             reporter.shares = stage_shares(settings.method, plm.has_decoder_table)
+            if line := announcement(plm, vocabulary, dictionary, settings):
+                sys.stderr.write(f"{line}
+")
         with Bar(reporter) if reporter else nullcontext() as progress:
             made = reconstruct(plm, vocabulary, dictionary, settings, progress, options.out / CHECKPOINT)
         made.provenance["frequency"] = {"source": source, **asdict(groups)}
@@ -192,6 +171,11 @@ def _reconstruct(options: argparse.Namespace) -> None:
     if options.analyse:
         options.run = str(options.out)
         _analyse(options)
+
+
+def _estimate(options: argparse.Namespace) -> None:
+    for line in estimate_lines(options):
+        _say(line)
 
 
 def _groups(text: str | None) -> Groups:

@@ -3,6 +3,7 @@ import streamlit as st
 from defemb_core.cli import Request
 from defemb_core.runs import run_path
 from pages.shared import state
+from pages.shared.estimates import show_estimates
 from pages.shared.evidence import show_evidence_or_error
 from pages.shared.history import show_history
 from pages.shared.progress import active_runs, start_reconstruction, watch_run
@@ -33,6 +34,7 @@ plm = state.plm_named(state.chosen_plm())
 with st.form("settings", border=True):
     st.subheader("Rebuild a table")
     dictionary, settings = choose_settings()
+    takes = st.container()
     if st.form_submit_button("Rebuild", type="primary", icon=":material/play_arrow:", disabled=bool(active_runs())):
         st.session_state.pop("finished_run", None)
         start_reconstruction(Request(state.chosen_plm(), dictionary, settings, *state.frequency_choice(plm)))
@@ -45,3 +47,5 @@ st.caption(
 
 st.subheader("History")
 show_history()
+with takes:  # last, so that nothing else waits for it
+    show_estimates(plm)

@@ -16,8 +16,10 @@ ORDER = [
     "dictionaries", "definitions", "prompts", "pieces", "devices", "states", "features_files", "features", "mentions",
     "definitionemb", "presets", "student", "training_files", "training", "trained",
     "spectrum", "isotropy", "neighbours", "projection", "umap_projection", "evaluation",
-    "baselines", "methods", "reconstruction", "reconstruction_files", "comparison", "palette", "figures",
-    "export_card", "export_checkpoint", "export", "runs", "processes", "terminal", "cli", "__main__",
+    "baselines", "methods", "reconstruction", "reconstruction_files", "sizes", "costs", "estimate",
+    "comparison", "palette", "figures",
+    "export_card", "export_checkpoint", "export", "runs", "processes", "terminal",
+    "cli_options", "cli_estimate", "cli", "__main__",
 ]  # fmt: skip
 """Every module and package of the core; each may import those before it."""
 ANALYSES = {"spectrum", "isotropy", "neighbours", "projection", "umap_projection"}

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -689,3 +690,40 @@ def test_a_run_is_found_under_a_shorter_name_of_its_plm(world, visit, monkeypatc
     monkeypatch.chdir(world.plm.parent)
     app = clean(visit("spectrum", plm=world.plm.name))
     assert app.selectbox(key="run").value == RUN
+
+
+# What a run will take.
+
+
+def test_the_reconstruction_page_says_what_a_run_takes(visit):
+    app = clean(visit("reconstruction"))
+    (takes,) = tables_with(app, "method", "time", "memory")
+    assert takes["method"].to_list() == ["instant", "frozen", "trained, quick", "trained, default"]
+    assert all(re.fullmatch(r"about [\d.]+ (s|min|h)", words) for words in takes["time"])
+    assert all(re.fullmatch(r"about [\d.]+ (MB|GB)", words) for words in takes["memory"])
+
+
+def test_an_estimate_is_made_once(visit, runs, monkeypatch):
+    from pages.shared import estimates
+
+    made, real = [], estimates.estimate_reconstruction
+    monkeypatch.setattr(estimates, "estimate_reconstruction", lambda *given: made.append(given[3]) or real(*given))
+    for _ in range(2):
+        assert tables_with(clean(visit("reconstruction")), "time")
+    assert made == list(estimates.ROWS.values())
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_without_a_dictionary_no_estimate_is_shown_and_nothing_is_downloaded(named, visit, runs, monkeypatch, tmp_path):
+    from defemb_core.dictionaries import wordnet_files
+
+    monkeypatch.setattr(wordnet_files, "_SYSTEM_FOLDERS", ())
+    monkeypatch.setattr(wordnet_files, "_obtain", lambda target: pytest.fail("downloads"))
+    monkeypatch.setenv("DEFEMB_CACHE", str(tmp_path / "cache"))
+    if named:
+        monkeypatch.setenv("WNSEARCHDIR", str(tmp_path))
+    else:
+        monkeypatch.delenv("WNSEARCHDIR")
+    app = clean(visit("reconstruction"))
+    assert tables_with(app, "time") == []
+    assert button(app, "Rebuild")

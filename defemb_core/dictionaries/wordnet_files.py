@@ -70,14 +70,23 @@ def ensure_wordnet(folder: str | Path | None = None) -> Path:
     """
     if folder is not None:
         return checked_folder(Path(folder).expanduser(), "wordnet folder")
-    if named := os.environ.get("WNSEARCHDIR"):
-        return checked_folder(Path(named).expanduser(), "wordnet folder (WNSEARCHDIR)")
+    if found := installed_wordnet():
+        return found
     cached = cache_folder() / "wordnet-3.0"
-    for candidate in (*map(Path, _SYSTEM_FOLDERS), cached):
-        if not _missing(candidate):
-            return candidate
     _obtain(cached)
     return cached
+
+
+def installed_wordnet() -> Path | None:
+    """Return the folder that ensure_wordnet finds on this machine by itself, None if there is none.
+
+    Raises:
+        DictionaryError: the folder that WNSEARCHDIR names lacks files.
+    """
+    if named := os.environ.get("WNSEARCHDIR"):
+        return checked_folder(Path(named).expanduser(), "wordnet folder (WNSEARCHDIR)")
+    candidates = (*map(Path, _SYSTEM_FOLDERS), cache_folder() / "wordnet-3.0")
+    return next((candidate for candidate in candidates if not _missing(candidate)), None)
 
 
 def _missing(folder: Path) -> list[str]:

@@ -1,0 +1,54 @@
+"""Options that several commands share: what is rebuilt from what, and how."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+
+from defemb_core.dictionaries import WORDNET
+from defemb_core.hub import BUNDLED
+from defemb_core.methods import METHODS
+from defemb_core.presets import PRESETS
+from defemb_core.reconstruction import Settings
+
+NUMBERS = (
+    ("method", str, f"{', '.join(METHODS)} (default: %(default)s)"),
+    ("alpha", float, "share of the lowest-frequency covered rows to rebuild (default: %(default)s, all)"),
+    ("blend", float, "share of the rebuilt row in the new one (default: %(default)s)"),
+    ("max_senses", int, "senses used of each token (default: %(default)s)"),
+    ("folds", int, "parts of the cross-fitting (default: %(default)s)"),
+    ("seed", int, "of folds and held-out split (default: %(default)s)"),
+    ("directions", int, "of all-but-the-top, 0 for a hundredth of the columns (default: %(default)s)"),
+    ("rare_weight", float, "how much rare rows count in learning, 0 to 1 (default: 0 for trained, else 1)"),
+    ("preset", str, f"of method trained: {', '.join(PRESETS)} (default: %(default)s)"),
+    ("passes", float, "over the prompts in training, 0 for the preset's (default: %(default)s)"),
+    ("rate", float, "the peak learning rate, 0 for the preset's (default: %(default)s)"),
+)
+SWITCHES = (
+    ("match_norms", "whether a rebuilt row is as far from the mean row as its original"),
+    ("relations", "whether synonyms and other related words join a definition"),
+    ("mentions", "whether words whose definitions mention a token tell about it"),
+    ("pieces", "whether rows without a definition are rebuilt from words that contain them"),
+    ("train_table", "whether the student's own embedding table is trained too"),
+)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add --plm, --revision, --dictionary and an option for each of the settings."""
+    parser.add_argument("--plm", default=BUNDLED, help="'bundled', a hub name, or a folder (default: %(default)s)")
+    parser.add_argument("--revision", help="the hub's branch, tag or commit")
+    parser.add_argument("--dictionary", default=WORDNET, help="'wordnet' or 'wordnet:FOLDER'")
+    for name, kind, what in NUMBERS:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(Settings, name), help=what)
+    switch = argparse.BooleanOptionalAction
+    for name, what in SWITCHES:
+        parser.add_argument(f"--{name.replace('_', '-')}", action=switch, default=getattr(Settings, name), help=what)
+
+
+def read_settings(options: argparse.Namespace) -> Settings:
+    """Return the settings that the options name.
+
+    Raises:
+        SettingsError: a value is outside its range.
+    """
+    return Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})

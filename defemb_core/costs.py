@@ -1,0 +1,177 @@
+"""What a run costs in operations, seconds and bytes, stage by stage, from sizes alone.
+
+A prompt's token costs two operations for each weight that it is multiplied with, in training six (Kaplan et al. 2020,
+arXiv 2001.08361), eight where activations are computed again; and four for each column of the states, layer and token
+attended to, in training as much more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from defemb_core.states import token_batches
+from defemb_core.student import LARGE
+from defemb_core.trained import START
+from defemb_core.training import AT_ONCE, EVALUATIONS, JUDGED
+
+if TYPE_CHECKING:
+    from defemb_core.presets import Recipe
+    from defemb_core.reconstruction import Settings
+    from defemb_core.sizes import PromptLoad, Sizes
+
+# Share of the rate of products that reading prompts, training and the map reach. The first was measured on two cores
+# (benchmarks/RESULTS.md: 84 % of the median rate), the second is the project's target, which benchmarks/ measures; the
+# map computes in float64 and spends most of its time in eigenvalues.
+READING, TRAINING, FIXED = 0.8, 0.6, 0.4
+# An accelerator's float32 products, in which prompts are read, by its bfloat16 ones: data sheets say a fifteenth (A100,
+# H100), but float32 reaches more of what they say.
+FLOAT32 = 0.1
+# Seconds an accelerator spends at least on a layer of a part that is trained on, since kernels are started one by one;
+# assumed, not measured.
+LAUNCH = 0.003
+# Seconds a definition costs apart from products: reading, tokenizing, looking up mentions; measured on the bundled PLM.
+LINE = 7e-5
+# Operations of finding eigenvalues and eigenvectors of an n x n matrix, by n^3 (Golub and Van Loan 2013, chapter 8).
+EIGEN = 9
+# Bytes of a process with a dictionary, and of torch and transformers; measured on the bundled PLM.
+PROCESS, LIBRARIES = 5e8, 3.5e8
+# Tokens that a decoder reads of a prompt: what stands before the slot, which begins it.
+DECODED = 3
+# Updates that are drawn to see how much of them is padding.
+DRAWS = 16
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the work runs on.
+
+    Attributes:
+        processor: operations a second in products of float32 matrices, all threads together.
+        accelerator: the same of each process's accelerator in bfloat16; 0 without one.
+        processes: how many share the work, each with a device of its own.
+        threads: of the processor; each has a part of an update in hand.
+    """
+
+    processor: float
+    accelerator: float = 0.0
+    processes: int = 1
+    threads: int = 2
+
+    @property
+    def at_once(self) -> int:
+        """Tokens that are trained on at once, padding included."""
+        return AT_ONCE["cuda" if self.accelerator else "cpu"]
+
+
+def table_seconds(sizes: Sizes, load: PromptLoad, settings: Settings, machine: Machine) -> float:
+    """Return the seconds of all that is done with one table and no encoder: definitions, map, held-out, isotropy.
+
+    The map's Gram matrices cost rows x features^2 and its eigenvectors features^3, once a fold, once more without folds
+    and again for the held-out rows; isotropy costs rows x columns^2. Every process does all of it.
+    """
+    features = _features(sizes, settings)
+    problems = 2 * settings.folds + 1
+    grams = 4.0 * load.covered * features * (features + sizes.columns)
+    solving = problems * ((EIGEN + 4) * features**3 + 8 * features**2 * sizes.columns)
+    isotropy = 12.0 * sizes.rows * sizes.columns**2
+    return load.lines * LINE + (grams + solving + isotropy) / (machine.processor * FIXED)
+
+
+def reading_operations(sizes: Sizes, load: PromptLoad, settings: Settings) -> float:
+    """Return the operations of what is read without learning: all prompts, and what starts and judges a training."""
+    prompts = float(load.prompts)
+    if settings.method == "trained":
+        prompts += min(START, load.learned) + (EVALUATIONS + 1) * min(JUDGED, load.learned)
+    return prompts * load.tokens * _token_operations(sizes, load.tokens, settings.method == "trained")
+
+
+def update_cost(sizes: Sizes, load: PromptLoad, recipe: Recipe, machine: Machine) -> tuple[float, float]:
+    """Return the operations of an update, padding included, and the seconds of the process that has most of it."""
+    factor = 4.0 if sizes.parameters > LARGE else 3.0
+    each = factor * _token_operations(sizes, load.tokens, decodes=True)
+    parts = _drawn_parts(load, recipe, machine.at_once)
+    operations = each * float(np.mean([sum(tokens) for tokens in parts]))
+    rate, least = machine.processor * TRAINING, 0.0
+    if machine.accelerator:
+        rate, least = machine.accelerator * TRAINING, LAUNCH * sizes.layers
+    seconds = [[max(each * tokens / rate, least) for tokens in drawn] for drawn in parts]
+    busiest = [max(sum(drawn[k :: machine.processes]) for k in range(machine.processes)) for drawn in seconds]
+    return operations, float(np.mean(busiest))
+
+
+def main_memory(sizes: Sizes, load: PromptLoad, settings: Settings, model: float) -> float:
+    """Return the bytes of main memory that a process needs.
+
+    Tables are float32, original and rebuilt. Besides these either the features of all senses are held and the model
+    that makes them, or those of the covered rows in float32 and float64 with the Gram matrices and eigenvectors of all
+    folds.
+
+    Args:
+        sizes: of the PLM.
+        load: what there is to read.
+        settings: method and folds.
+        model: bytes of the encoder or student in main memory.
+    """
+    students = settings.method in ("frozen", "trained")
+    features = _features(sizes, settings)
+    tables = 8.0 * sizes.tables * sizes.rows * sizes.columns
+    states = 8.0 * sizes.width * (load.lines + load.prompts) if students else 0.0
+    senses = 8.0 * load.lines * sizes.columns + states
+    mapping = 20.0 * load.covered * features + 8.0 * (2 * settings.folds + 1) * features**2
+    return PROCESS + (LIBRARIES if students else 0.0) + tables + max(senses + model, mapping)
+
+
+def student_memory(sizes: Sizes, load: PromptLoad, settings: Settings, recipe: Recipe, machine: Machine) -> float:
+    """Return the bytes that the model needs where it computes, on the accelerator or in main memory.
+
+    All in float32: the weights; of trained ones the gradients, twice for Adam's moments (Adafactor keeps rows and
+    columns of them, about nothing), and the best so far; the true rows. An accelerator's optimiser takes another copy
+    of the gradients while it steps.
+    """
+    weights = 4.0 * sizes.parameters
+    if settings.method != "trained":
+        return weights
+    trained = 4.0 * (sizes.parameters - (0 if recipe.train_table else sizes.table) + sizes.width * sizes.columns)
+    kept = trained * (1 + (2 if recipe.optimiser == "adam" else 0)) + 4.0 * sizes.columns * (sizes.rows + load.covered)
+    parts = max(len(tokens) for tokens in _drawn_parts(load, recipe, machine.at_once))
+    in_hand = 1 if machine.accelerator else min(machine.threads, parts)
+    mine = -(-parts // machine.processes)
+    backward = trained * min(mine, in_hand + 2) + in_hand * _activations(sizes, load, recipe, machine)
+    return weights + kept + max(backward, 2 * trained if machine.accelerator else 0.0)
+
+
+def _activations(sizes: Sizes, load: PromptLoad, recipe: Recipe, machine: Machine) -> float:
+    """Return the bytes that one part of an update keeps for its gradients.
+
+    34 bytes a layer, token and column, and 5 for each head and token attended to, in 16 bits (Korthikanti et al. 2022,
+    arXiv 2205.05198), with heads of 64 columns; twice that in float32. An accelerator also keeps the weights in 16
+    bits. Large PLMs keep one layer's and every layer's input.
+    """
+    tokens = max(max(drawn) for drawn in _drawn_parts(load, recipe, machine.at_once))
+    layer = tokens * sizes.width * (34 + 5 * load.tokens / 64) * (1 if machine.accelerator else 2)
+    if sizes.parameters > LARGE:
+        return layer + 4.0 * sizes.layers * tokens * sizes.width
+    return sizes.layers * layer + (2.0 * (sizes.encoder + sizes.decoder) if machine.accelerator else 0.0)
+
+
+def _features(sizes: Sizes, settings: Settings) -> int:
+    """Return the columns of the map's features: bags, mentions, and two states of the PLM."""
+    states = 2 * sizes.width if settings.method in ("frozen", "trained") else 0
+    return sizes.columns * (2 if settings.mentions else 1) + states
+
+
+def _token_operations(sizes: Sizes, tokens: float, decodes: bool) -> float:
+    """Return the operations of one token's way through the PLM, in a prompt of `tokens`."""
+    weights = sizes.encoder + (sizes.decoder * min(1.0, DECODED / tokens) if decodes else 0.0)
+    return 2.0 * weights + 4.0 * sizes.layers * sizes.width * tokens
+
+
+def _drawn_parts(load: PromptLoad, recipe: Recipe, at_once: int) -> list[list[int]]:
+    """Return, for some updates, the tokens of each part, padding included; the same ones every time."""
+    random, lengths = np.random.default_rng(0), np.array(load.lengths)
+    prompts = max(1, round(recipe.batch_tokens / load.tokens))
+    drawn = [random.choice(lengths, prompts) for _ in range(DRAWS)]
+    return [[len(part) * int(one[part].max()) for part in token_batches(one, at_once)] for one in drawn]
