@@ -146,8 +146,7 @@ def _reconstruct(options: argparse.Namespace) -> None:
         if reporter:
             reporter.shares = stage_shares(settings.method, plm.has_decoder_table)
             if line := announcement(plm, vocabulary, dictionary, settings):
-                sys.stderr.write(f"{line}
-")
+                sys.stderr.write(f"{line}\n")
         with Bar(reporter) if reporter else nullcontext() as progress:
             made = reconstruct(plm, vocabulary, dictionary, settings, progress, options.out / CHECKPOINT)
         made.provenance["frequency"] = {"source": source, **asdict(groups)}
