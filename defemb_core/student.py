@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Temperature of the contrastive term: cosines, divided by it, are the logits.
 TEMPERATURE = 0.1
-# PLMs with more parameters keep no activations but compute them again (gradient checkpointing).
+# PLMs with more parameters keep no activations but compute them again (gradient checkpointing), if they can.
 LARGE = 500_000_000
 
 
@@ -75,8 +75,8 @@ class Student:
         self.plm, self.recipe = plm, recipe
         self.model = plm.whole().to(device)
         set_dropout(self.model, recipe.dropout)
-        if plm.parameters > LARGE:
-            self.model.gradient_checkpointing_enable()
+        if plm.parameters > LARGE and self.model.supports_gradient_checkpointing:
+            self.model.activation_checkpointing_enable()
         if not recipe.train_table:
             for table in _tables(self.model, plm.rows):
                 table.requires_grad_(False)
