@@ -176,6 +176,7 @@ class _Loop:
         self.parameters = student.parameters()
         self.optimiser = _optimiser(list(self.parameters.values()), student.recipe)
         self.state = Progressed()
+        student.model.train()  # evaluations alone go without dropout
 
     @property
     def done(self) -> int:
