@@ -105,12 +105,20 @@ def train(
         TrainingError: the loss is NaN or infinite, or the device fails; what was reached before is kept.
         RunError: the checkpoint was made with other settings.
     """
+    import torch
+
     judged = validation.of(np.random.default_rng(seed).permutation(len(validation))[:JUDGED])
     with closing(AllThreads()) as threads:
         loop = _Loop(student, Plan(examples.lengths, student.recipe, seed), devices(), threads)
         if checkpoint and (kept := checkpoint.read()):
             loop.restore(kept)
-        _run(loop, examples, judged, progress or _silent, checkpoint)
+        try:
+            _run(loop, examples, judged, progress or _silent, checkpoint)
+        except (torch.AcceleratorError, torch.OutOfMemoryError) as error:
+            raise TrainingError(
+                f"the device {loop.shared.device} failed at update {loop.done + 1} ({first_line(error)}); the last "
+                "checkpoint is kept, go on with --resume"
+            ) from error
     state = loop.state
     return Trained(
         loop.done,
@@ -149,9 +157,7 @@ def _silent(done: int, total: int, **figures: float) -> None:
 
 
 def _update(loop: _Loop, examples: Examples, checkpoint: TrainingCheckpoint | None) -> float:
-    """Make one update and return its loss; say what went wrong, with the update's number."""
-    import torch
-
+    """Make one update and return its loss; keep what was reached before it if the loss is no number."""
     try:
         return loop.update(examples)
     except FloatingPointError as error:
@@ -161,11 +167,6 @@ def _update(loop: _Loop, examples: Examples, checkpoint: TrainingCheckpoint | No
             f"the loss became {error} at update {loop.done + 1}; the state before it is kept, start a new run with a "
             "lower --rate"
         ) from None
-    except (torch.AcceleratorError, torch.OutOfMemoryError) as error:
-        raise TrainingError(
-            f"the device {loop.shared.device} failed at update {loop.done + 1} ({first_line(error)}); the last "
-            "checkpoint is kept, go on with --resume"
-        ) from error
 
 
 class _Loop:
