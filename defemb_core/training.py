@@ -17,7 +17,7 @@ import numpy as np
 
 from defemb_core.devices import Devices, devices
 from defemb_core.errors import TrainingError, first_line
-from defemb_core.states import AllThreads, token_batches
+from defemb_core.states import AllThreads, Done, Work, token_batches
 from defemb_core.training_files import Progressed, TrainingCheckpoint
 
 if TYPE_CHECKING:
@@ -199,10 +199,9 @@ class _Loop:
                 loss = self.student.loss(examples, batch[part]) / total
             return loss.item(), torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
 
-        # Dropout draws from one generator for all threads.
-        side_by_side = self.shared.is_cpu and self.student.recipe.dropout == 0
         mine = self.shared.share(list(enumerate(parts)))
-        mean = self._step(_summed(self.threads(differentiate, mine) if side_by_side else map(differentiate, mine)))
+        # Dropout draws from one generator for all threads.
+        mean = self._step(_summed(self._each(differentiate, mine, self.student.recipe.dropout == 0)))
         self.state.update += 1
         self.state.tokens += sum(len(part) * int(lengths[part].max()) for part in parts)
         self.state.losses.append(mean)
@@ -244,7 +243,7 @@ class _Loop:
                 return self.student.loss(judged, part).item()
 
         parts = self.shared.share(token_batches(judged.lengths, AT_ONCE["cpu"]))
-        total = torch.tensor([sum(self.threads(judge, parts) if self.shared.is_cpu else map(judge, parts))])
+        total = torch.tensor([sum(self._each(judge, parts, True))])
         total = total.to(self.shared.device)
         self.shared.sum([total])
         self.student.model.train()
@@ -260,6 +259,17 @@ class _Loop:
             # In main memory: an accelerator has none to spare.
             state.best = {name: value.detach().to("cpu", copy=True) for name, value in self.parameters.items()}
         return {name: value for name, value in line.items() if name != "update"}
+
+    def _each(self, work: Callable[[Work], Done], parts: list[Work], side_by_side: bool) -> Iterable[Done]:
+        """Return what `work` returns for each part; on a CPU side by side if they may be.
+
+        There one thread computes a part alone either way: the bits do not depend on how many there are.
+        """
+        if not self.shared.is_cpu:
+            return map(work, parts)
+        if side_by_side:
+            return self.threads(work, parts)
+        return (done for part in parts for done in self.threads(work, [part]))
 
     def keep(self) -> dict[str, Any]:
         """Return all that the training needs to go on."""
