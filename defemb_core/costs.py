@@ -15,7 +15,8 @@ import numpy as np
 from defemb_core.states import token_batches
 from defemb_core.student import LARGE
 from defemb_core.trained import START
-from defemb_core.training import AT_ONCE, EVALUATIONS, JUDGED
+from defemb_core.training import EVALUATIONS, JUDGED
+from defemb_core.training_loop import AT_ONCE
 
 if TYPE_CHECKING:
     from defemb_core.presets import Recipe

@@ -14,7 +14,7 @@ ORDER = [
     "errors", "version", "progress", "history", "cache", "text", "weights", "hub", "families", "plm_files", "plm",
     "vocabulary", "frequency",
     "dictionaries", "definitions", "prompts", "pieces", "devices", "states", "features_files", "features", "mentions",
-    "definitionemb", "presets", "student", "training_files", "training", "trained",
+    "definitionemb", "presets", "student", "training_files", "training_loop", "training", "trained",
     "spectrum", "isotropy", "neighbours", "projection", "umap_projection", "evaluation",
     "baselines", "methods", "reconstruction", "reconstruction_files", "sizes", "costs", "estimate",
     "comparison", "palette", "figures",

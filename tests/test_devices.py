@@ -21,8 +21,8 @@ ALONE += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "defemb_cor
 # Small parts and every process's share told, so that both are seen to work.
 SPIED = """
 import sys
-from defemb_core import devices, training
-training.AT_ONCE["cpu"] = 64
+from defemb_core import devices, training_loop
+training_loop.AT_ONCE["cpu"] = 64
 share = devices.Devices.share
 def told(self, items):
     found = share(self, items)

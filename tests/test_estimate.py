@@ -28,7 +28,7 @@ from defemb_core.presets import PRESETS
 from defemb_core.prompts import make_prompts, tokenize_prompts
 from defemb_core.reconstruction import Settings
 from defemb_core.sizes import PromptLoad, Sizes, prompt_load, public_sizes, sizes_of
-from defemb_core.training import Plan
+from defemb_core.training_loop import Plan
 
 README = Path(__file__).parents[1] / "README.md"
 # The bundled PLM with WordNet, counted once; lengths are quantiles at 2.5 %, 7.5 % and so on.
