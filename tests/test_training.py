@@ -7,15 +7,16 @@ import pytest
 import torch
 from tiny import sentences
 
-from defemb_core import training
+from defemb_core import training, training_loop
 from defemb_core.definitionemb import RidgeMap
 from defemb_core.errors import RunError, TrainingError
 from defemb_core.features import read_prompts
 from defemb_core.presets import Recipe
 from defemb_core.prompts import tokenize_prompts
 from defemb_core.student import Examples, Student
-from defemb_core.training import Plan, rate_at, train
+from defemb_core.training import train
 from defemb_core.training_files import TRAINING, TrainingCheckpoint
+from defemb_core.training_loop import AT_ONCE, Plan, rate_at
 
 QUICK = Recipe(rate=1e-3, updates=12, batch_tokens=150, patience=99)
 SETTINGS = {"rate": 1e-3, "seed": 0}
@@ -230,7 +231,7 @@ def test_updates_are_those_of_the_recipe(student, lesson, make, recipe):
 
 
 def test_an_updates_gradient_is_clipped_and_multiplied_by_the_rate(student, lesson, monkeypatch):
-    monkeypatch.setattr(training, "_optimiser", lambda parameters, recipe: torch.optim.SGD(parameters, lr=1e9))
+    monkeypatch.setattr(training_loop, "_optimiser", lambda parameters, recipe: torch.optim.SGD(parameters, lr=1e9))
     recipe = dataclasses.replace(QUICK, updates=1, warm_up=0, clip=1e-3, rate=0.25)
     made, begun = student(recipe), student(recipe).parameters()
     train(made, *lesson)
@@ -241,7 +242,7 @@ def test_an_updates_gradient_is_clipped_and_multiplied_by_the_rate(student, less
 def test_parts_of_an_update_add_up_to_the_same(student, lesson, monkeypatch):
     made, whole = [], []
     for tokens in (10_000, 40, 1):
-        monkeypatch.setitem(training.AT_ONCE, "cpu", tokens)
+        monkeypatch.setitem(AT_ONCE, "cpu", tokens)
         whole.append(student())
         made.append(train(whole[-1], *lesson))
     for other, cut in zip(whole[1:], made[1:], strict=True):
@@ -259,7 +260,7 @@ def test_parts_of_an_update_add_up_to_the_same(student, lesson, monkeypatch):
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("recipe", [QUICK, dataclasses.replace(QUICK, dropout=0.1, train_table=True)])
 def test_the_number_of_threads_does_not_change_a_bit(student, lesson, monkeypatch, threads, recipe):
-    monkeypatch.setitem(training.AT_ONCE, "cpu", 30)
+    monkeypatch.setitem(AT_ONCE, "cpu", 30)
     expected, found, before = student(recipe), student(recipe), torch.get_num_threads()
     train(expected, *lesson)
     torch.set_num_threads(threads)
