@@ -56,7 +56,7 @@ def test_a_reporter_remembers_evaluations_and_no_other_figures(tmp_path):
 def test_the_loss_curve_has_both_lines_and_marks_the_best(tmp_path):
     figure = loss_figure(LINES)
     learned, judged = figure.data
-    assert (learned.name, list(learned.x), list(learned.y)) == ("examples", [10, 20], [0.45, 0.2])
+    assert (learned.name, list(learned.x), list(learned.y)) == ("examples learned from", [10, 20], [0.45, 0.2])
     assert (judged.name, list(judged.x), list(judged.y)) == ("validation tokens", [0, 10, 20], [0.5, 0.3, 0.4])
     assert figure.layout.shapes[0].x0 == figure.layout.shapes[0].x1 == 10
     assert "0.3000 after 10 updates" in describe(figure)

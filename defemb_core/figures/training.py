@@ -8,11 +8,16 @@ from defemb_core.errors import SettingsError
 from defemb_core.figures.layout import lay_out, number
 from defemb_core.palette import GROUP_COLOURS, NEUTRAL
 
-_LINES = {"loss": ("examples", NEUTRAL, "dot"), "validation": ("validation tokens", GROUP_COLOURS["medium"], "solid")}
+_LINES = {
+    "loss": ("examples learned from", NEUTRAL, "dot"),
+    "validation": ("validation tokens", GROUP_COLOURS["medium"], "solid"),
+}
 
 
 def loss_figure(history: Sequence[Mapping[str, float]], title: str = "Loss while training") -> go.Figure:
     """Losses by update: of the examples learned from, and of validation tokens, whose least value is marked.
+
+    The loss is the squared error of the answers, divided by their width, times 100.
 
     Args:
         history: a line an evaluation: `update`, `validation` and, but for the first line perhaps, `loss`.
@@ -43,6 +48,6 @@ def loss_figure(history: Sequence[Mapping[str, float]], title: str = "Loss while
     best = min(history, key=lambda line: line["validation"])
     note = f"least on validation tokens: {best['validation']:.4f} after {best['update']:,.0f} updates"
     figure.add_vline(x=best["update"], line={"color": NEUTRAL, "width": 1, "dash": "dash"})
-    y_title = "squared error / width x 100 (no unit), lower is better"
+    y_title = "loss (no unit), lower is better"
     lay_out(figure, title, note, "updates", y_title, f"Line chart {title!r}: {'; '.join(told)}; {note}.")
     return figure.update_layout(hovermode="x unified", height=340)

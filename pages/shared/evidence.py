@@ -9,6 +9,7 @@ from defemb_core.errors import RunError
 from pages.shared.charts import figures, show
 from pages.shared.text import as_text
 
+OF_TRAINING = {"preset", "passes", "rate", "train_table"}
 NOTHING_PREDICTED = "This method turns the table as a whole: there is no prediction to judge."
 
 
@@ -74,7 +75,14 @@ def _metrics(evidence: dict) -> dict[str, tuple[str, str]]:
 def _settings(config: dict) -> str:
     """Return what was rebuilt, with which dictionary and settings, as one line."""
     plm, dictionary = config["provenance"]["plm"], config["provenance"]["dictionary"]
-    words = ", ".join(_in_words(name, value) for name, value in config["settings"].items())
+    settings = dict(config["settings"])
+    if settings["method"] != "trained":
+        settings = {name: value for name, value in settings.items() if name not in OF_TRAINING}
+    words = ", ".join(
+        _in_words(name, value)
+        for name, value in settings.items()
+        if value is not None and not (name in ("passes", "rate") and not value)
+    )
     return f"{plm['title']} with {dictionary['name']}: {words}"
 
 
