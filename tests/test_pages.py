@@ -26,8 +26,10 @@ from streamlit.testing.v1 import AppTest
 from tokenizers import Tokenizer, models
 
 from defemb_core.comparison import open_comparison, read_analysis, token_changes
+from defemb_core.history import remember
 from defemb_core.neighbours import nearest_neighbours
 from defemb_core.projection import Projection
+from defemb_core.runs import identity
 from defemb_core.text import plain
 from pages.shared.selection import Selection
 
@@ -727,3 +729,48 @@ def test_without_a_dictionary_no_estimate_is_shown_and_nothing_is_downloaded(nam
     app = clean(visit("reconstruction"))
     assert tables_with(app, "time") == []
     assert button(app, "Rebuild")
+
+
+# Training
+
+
+EVALUATIONS = [{"update": 0.0, "validation": 0.5}, {"update": 10.0, "validation": 0.25, "loss": 0.375}]
+
+
+def loss_charts(app):
+    """What the loss curves on a page say in words."""
+    return [alt for alt in (chart.proto.alt for chart in app.get("plotly_chart")) if "Loss while training" in alt]
+
+
+def test_a_trained_runs_loss_curve_is_shown(copied, visit):
+    evidence = json.loads((copied / "evidence.json").read_text())
+    training = {"preset": "quick", "updates": 9, "planned": 10, "best": 10, "seconds": 90.0, "examples": 1234}
+    (copied / "evidence.json").write_text(json.dumps(evidence | {"training": training | {"history": EVALUATIONS}}))
+    app = clean(visit("reconstruction"))
+    [told] = loss_charts(app)
+    assert "0.2500 after 10 updates" in told
+    assert any("9 of 10 updates in 1.5 min, 1,234 examples" in caption.value for caption in app.caption)
+
+
+def test_a_loss_curve_grows_while_a_student_learns(copied, visit):
+    set_status(copied, state="running", stage="training", fraction=0.4, **identity(os.getpid()))
+    app = visit("reconstruction")
+    assert loss_charts(app) == []
+    for evaluation in EVALUATIONS:
+        remember(copied, {"stage": "training", **evaluation})
+    app.run()
+    [told] = loss_charts(app)
+    assert "0.2500 after 10 updates" in told
+
+
+def test_only_the_settings_of_a_method_are_named(copied, visit):
+    app = clean(visit("reconstruction"))
+    [words] = [text.value for text in app.text if "with wordnet: method" in text.value]
+    assert "preset" not in words
+    assert "None" not in words
+    config = json.loads((copied / "config.json").read_text())
+    config["settings"] |= {"method": "trained", "rate": 1e-5, "rare_weight": 0.5}
+    (copied / "config.json").write_text(json.dumps(config))
+    [words] = [text.value for text in clean(visit("reconstruction")).text if "method trained" in text.value]
+    assert "preset default, rate 1e-05" in words
+    assert "rare weight 0.5" in words
