@@ -279,7 +279,15 @@ def test_another_seed_is_another_order(student, lesson):
     assert bits(first) != bits(second)
 
 
-def test_dropout_draws_anew_for_each_update_and_seed(student, lesson):
+def test_dropout_draws_anew_for_each_part_of_each_update(student, lesson, monkeypatch):
+    monkeypatch.setitem(training.AT_ONCE, "cpu", 60)
+    real, seeds = Student.loss, []
+    monkeypatch.setattr(Student, "loss", lambda self, *given: seeds.append(torch.initial_seed()) or real(self, *given))
+    train(student(dataclasses.replace(QUICK, dropout=0.1)), lesson[0], lesson[1].of(np.array([], dtype=int)))
+    assert len(set(seeds)) == len(seeds) > 12
+
+
+def test_dropout_draws_by_the_seed_alone(student, lesson):
     recipe = dataclasses.replace(QUICK, dropout=0.1)
     found = []
     for seed in (0, 0, 1):
