@@ -110,8 +110,10 @@ def report_held_out(bench: Bench, method: Method) -> None:
         found[what] = bench.rebuild(settings, **options)[0].evidence["held_out"]
 
     plain = dataclasses.replace(default, relations=False)
-    measure("default (relations, own word hidden, 5 senses)")
+    measure("default (relations, mentions, own word hidden, 5 senses)")
     measure("without relations", plain)
+    measure("without mentions", dataclasses.replace(default, mentions=False))
+    measure("rare rows not learned from", dataclasses.replace(default, rare_weight=0.0))
     measure("own word shown (leaks)", definition_texts=_texts_with_own_word)
     measure("own word shown (leaks), without relations", plain, definition_texts=_texts_with_own_word)
     for senses in (1, 3, 5, ALL_SENSES):
