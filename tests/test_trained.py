@@ -99,14 +99,17 @@ def test_what_the_student_is_told_changes_the_table(made, rebuild, change):
     assert rebuild(**change).matrix.tobytes() != made.matrix.tobytes()
 
 
-def test_features_are_the_states_of_the_student_that_has_learned(rebuild, lessons, monkeypatch, tiny_plm):
+@pytest.mark.parametrize("dropout", [0.0, 0.01])
+def test_features_are_the_states_of_the_student_that_has_learned(rebuild, lessons, monkeypatch, tiny_plm, dropout):
     given = []
+    monkeypatch.setitem(PRESETS, "quick", dataclasses.replace(PRESETS["quick"], dropout=dropout))
     monkeypatch.setattr(methods, "cross_fit", lambda blocks, *more: given.append(blocks) or cross_fit(blocks, *more))
     made = rebuild(max_senses=1, relations=False)
     [(student, _, _)], [blocks] = lessons, given
     glosses, _ = definition_texts(made.definitions, False, tiny_plm.mask_token)
     prompts = tokenize_prompts(tiny_plm, make_prompts(glosses, made.definitions, made.vocabulary, tiny_plm.mask_token))
     assert len(blocks) == 4  # bags, states at the slot, mean states, mentions
+    student.model.eval()
     learned = read_prompts(tiny_plm, student.reader, prompts)
     np.testing.assert_allclose(blocks[1], learned.mask, atol=1e-6)
     np.testing.assert_allclose(blocks[2], learned.mean, atol=1e-6)
@@ -276,8 +279,9 @@ def test_the_history_of_a_run_has_the_evaluations(tmp_path, words):
 
 
 KILLED_WHILE_TRAINING = """
-import os, signal, sys
-from defemb_core import runs, training
+import dataclasses, os, signal, sys
+from defemb_core import presets, runs, training
+presets.PRESETS["quick"] = dataclasses.replace(presets.PRESETS["quick"], patience=99)
 training.CHECKPOINT_EVERY = 0
 from defemb_core.cli import main
 tell = runs.Reporter.__call__
@@ -291,8 +295,9 @@ main(sys.argv[1:])
 
 
 @pytest.fixture
-def killed(tmp_path, words):
-    """The folder of a run that was killed in the middle of its training."""
+def killed(tmp_path, words, monkeypatch):
+    """The folder of a run that was killed in the middle of its training, which does not end early."""
+    monkeypatch.setitem(PRESETS, "quick", dataclasses.replace(PRESETS["quick"], patience=99))
     folder = tmp_path / "killed"
     done = subprocess.run(
         [sys.executable, "-c", KILLED_WHILE_TRAINING, *words, "--out", str(folder)], capture_output=True, check=False
