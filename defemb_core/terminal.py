@@ -33,7 +33,7 @@ class Bar:
 
     def _show(self, stage: str, done: int, total: int, /, **figures: float) -> None:
         self.reporter(stage, done, total, **figures)
-        if "loss" in figures:
+        if figures:
             self.said = " " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
         if self.bar is not None:
             self.bar.set_description_str(stage, refresh=False)
