@@ -55,8 +55,8 @@ def match_pieces(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, cov
         .with_columns(at=pl.int_ranges(pl.col("pieces").list.len()), token_id=pl.col("pieces"))
         .explode("at", "token_id")
         .join(rows.filter("open"), on="token_id")
+        .sort("token_id", pl.col("pieces").list.len(), "line", "at")
         .unique(["token_id", "text"], keep="first", maintain_order=True)
-        .sort("token_id", pl.col("pieces").list.len(), "line")
         .filter(pl.int_range(pl.len()).over("token_id") < MAX_WORDS)
     )
     return found.select(
