@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -174,6 +175,15 @@ def _parts(senses: pl.DataFrame, ids: np.ndarray) -> list[np.ndarray]:
     return [~pieces, pieces]
 
 
+def _apart(make: Callable[[np.ndarray], np.ndarray], senses: pl.DataFrame, ids: np.ndarray) -> np.ndarray:
+    """Return the lines that `make` returns for numbers of `ids`, given those of each part by themselves.
+
+    So what weighs tokens by all that it is given is the same for whole words whether pieces are rebuilt or not.
+    """
+    numbers = [np.flatnonzero(part) for part in _parts(senses, ids) if part.any()]
+    return np.concatenate([make(lines) for lines in numbers])[np.argsort(np.concatenate(numbers))]
+
+
 def _row_weights(vocabulary: pl.DataFrame, ids: np.ndarray, settings: Settings) -> np.ndarray:
     """Return how much each row counts when a map or a student learns from it, float32 (n,)."""
     rare = (vocabulary["group"] == "rare").to_numpy()[ids]
@@ -210,7 +220,8 @@ def _token_features(
     glosses, texts = definition_texts(senses, settings.relations, plm.mask_token or "")
     chosen: dict[str, Any] = {}
     with clock.stage("bags"):
-        blocks = [bag_of_embeddings(plm, texts, senses["token_id"].to_numpy())]
+        ids = senses["token_id"].to_numpy()
+        blocks = [_apart(lambda lines: bag_of_embeddings(plm, [texts[i] for i in lines], ids[lines]), senses, ids)]
         mentions = [_mentions(inputs, starts, settings)] if settings.mentions else []
     if settings.method == "trained" and settings.relations:  # frozen gains 0.01 MRR by them and takes twice the time
         glosses = with_relations(glosses, senses, plm.mask_token or "")
@@ -234,7 +245,9 @@ def _token_features(
 def _mentions(inputs: Inputs, starts: np.ndarray, settings: Settings) -> np.ndarray:
     """Return the bags of mentions; of the control, dealt out to the tokens at random like its senses."""
     ids = inputs.senses["token_id"].to_numpy()[starts]
-    bags = bag_of_mentions(inputs.plm, inputs.vocabulary, ids, inputs.definitions)
+    bags = _apart(
+        lambda lines: bag_of_mentions(inputs.plm, inputs.vocabulary, ids[lines], inputs.definitions), inputs.senses, ids
+    )
     return bags[np.random.default_rng(settings.seed).permutation(len(bags))] if settings.method == "random" else bags
 
 
