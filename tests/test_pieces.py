@@ -1,0 +1,243 @@
+import dataclasses
+from collections import Counter
+
+import numpy as np
+import polars as pl
+import pytest
+from families import save_family
+from sklearn.feature_extraction.text import TfidfTransformer
+
+from defemb_core import methods, trained
+from defemb_core.definitions import describe_matches, match_definitions
+from defemb_core.dictionaries import Dictionary
+from defemb_core.evaluation.held_out import split_held_out
+from defemb_core.features import bag_of_embeddings, definition_texts
+from defemb_core.frequency import plm_vocabulary
+from defemb_core.pieces import MAX_PIECES, MAX_WORDS, cuts_of, match_pieces
+from defemb_core.plm import load_plm
+from defemb_core.prompts import tokenize_prompts
+from defemb_core.reconstruction import Settings, reconstruct
+
+
+@pytest.fixture(scope="module", params=["bert", "roberta", "t5", "t5gemma"])
+def family(request, tmp_path_factory, tiny_plm):
+    """A PLM with its vocabulary."""
+    kind = request.param
+    plm = tiny_plm if kind == "bert" else load_plm(str(save_family(kind, tmp_path_factory.mktemp(kind))))
+    return plm, plm_vocabulary(plm)
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_vocabulary, tiny_dictionary):
+    """Rows that have a definition of their own."""
+    return match_definitions(tiny_vocabulary, tiny_dictionary)["token_id"].unique().sort().to_numpy()
+
+
+@pytest.fixture(scope="module")
+def found(tiny_plm, tiny_vocabulary, tiny_dictionary, whole):
+    return match_pieces(tiny_plm, tiny_vocabulary, tiny_dictionary, whole)
+
+
+def dictionary_of(tiny_dictionary, *lines):
+    """A dictionary of lines (word, definition, sense)."""
+    frame = pl.DataFrame(lines, schema=["word", "definition", "sense"], orient="row")
+    empty = {name: pl.lit(None, dtype=kind) for name, kind in tiny_dictionary.definitions.schema.items()}
+    frame = frame.with_columns(**{name: value for name, value in empty.items() if name not in frame.columns})
+    frame = frame.select(tiny_dictionary.definitions.columns).cast(dict(tiny_dictionary.definitions.schema))
+    return Dictionary(frame, "made", "0" * 64, "here")
+
+
+# Which words tell of which pieces
+
+
+def by_loops(plm, vocabulary, dictionary, covered):
+    """Row and word, the words of each row in order, with the word's line, pieces and the row's place in it."""
+    groups = dict(vocabulary.select("token_id", "group").iter_rows())
+    told = {}
+    for line, (word, sense) in enumerate(dictionary.definitions.select("word", "sense").iter_rows()):
+        ids = plm.tokenizer.encode(f" {word}", add_special_tokens=False).ids
+        if sense == 0 and word.replace("_", "").isalnum() and 2 <= len(ids) <= 4:
+            for row in dict.fromkeys(ids):
+                if groups[row] != "none" and row not in covered:
+                    told.setdefault(row, []).append((len(ids), line, word, ids, ids.index(row)))
+    return {row: [entry[1:] for entry in sorted(told[row])[:5]] for row in sorted(told)}
+
+
+def test_pieces_are_told_by_the_words_that_contain_them(family, tiny_dictionary):
+    plm, vocabulary = family
+    covered = set(match_definitions(vocabulary, tiny_dictionary)["token_id"])
+    lines = match_pieces(plm, vocabulary, tiny_dictionary, np.array(sorted(covered)))
+    expected = by_loops(plm, vocabulary, tiny_dictionary, covered)
+    assert (MAX_WORDS, MAX_PIECES) == (5, 4)
+    assert len(expected) > 20
+    told = lines.select("token_id", "definition", "text", "pieces", "at").rows()
+    assert told == [(row, *entry) for row, entries in expected.items() for entry in entries]
+    weights = lines.select("token_id", "weight").rows()
+    assert weights == [(row, np.float32(1 / len(entries))) for row, entries in expected.items() for _ in entries]
+    assert set(lines["how"]) == {"piece"}
+
+
+def test_pieces_have_no_definition_of_their_own_and_take_part(found, tiny_vocabulary, whole):
+    rows = set(found["token_id"])
+    assert not rows & set(whole.tolist())
+    assert not rows & set(tiny_vocabulary.filter(pl.col("group") == "none")["token_id"])
+
+
+def test_every_word_contains_its_piece_where_it_says(found):
+    assert all(line["pieces"][line["at"]] == line["token_id"] for line in found.iter_rows(named=True))
+    assert found["pieces"].list.len().is_between(2, MAX_PIECES).all()
+
+
+def test_weights_of_a_row_sum_to_one(found):
+    sums = found.group_by("token_id").agg(pl.col("weight").sum())["weight"].to_numpy()
+    np.testing.assert_allclose(sums, 1, atol=1e-6)
+    assert found.group_by("token_id").len()["len"].max() == MAX_WORDS
+
+
+def test_words_of_few_pieces_come_first(found):
+    lengths = found.group_by("token_id", maintain_order=True).agg(pl.col("pieces").list.len())["pieces"]
+    assert all(list(own) == sorted(own) for own in lengths)
+    assert any(len(set(own)) > 1 for own in lengths)
+
+
+def test_a_words_first_sense_counts_and_words_alone_do(tiny_plm, tiny_vocabulary, tiny_dictionary):
+    lines = [("dogman", "a man", 0), ("dogman", "a dog", 1), ("dog-man", "both", 0), ("dog man", "both", 0)]
+    lines += [("dog", "a pet", 0)]  # one piece tells of itself
+    made = match_pieces(tiny_plm, tiny_vocabulary, dictionary_of(tiny_dictionary, *lines), np.array([], dtype=np.int64))
+    ids = tiny_plm.tokenizer.encode("dogman", add_special_tokens=False).ids
+    assert 2 <= len(ids) <= MAX_PIECES
+    assert sorted(made.select("token_id", "definition").rows()) == sorted((row, 0) for row in set(ids))
+
+
+def test_a_piece_that_a_word_has_twice_is_asked_for_where_it_comes_first(tiny_plm, tiny_vocabulary, tiny_dictionary):
+    ids = tiny_plm.tokenizer.encode("dogzzz", add_special_tokens=False).ids
+    [(row, times)] = [item for item in Counter(ids).items() if item[1] > 1]
+    dictionary = dictionary_of(tiny_dictionary, ("dogzzz", "a sleepy dog", 0))
+    made = match_pieces(tiny_plm, tiny_vocabulary, dictionary, np.array([], dtype=np.int64))
+    [line] = made.filter(pl.col("token_id") == row).iter_rows(named=True)
+    assert times > 1
+    assert line["at"] == ids.index(row)
+    assert line["weight"] == 1
+
+
+def test_no_word_tells_of_a_piece(tiny_plm, tiny_vocabulary, tiny_dictionary):
+    dictionary = dictionary_of(tiny_dictionary, ("dog", "a pet", 0))
+    made = match_pieces(tiny_plm, tiny_vocabulary, dictionary, np.array([1]))
+    assert made.height == 0
+    everything = np.arange(tiny_plm.rows)
+    assert match_pieces(tiny_plm, tiny_vocabulary, tiny_dictionary, everything).height == 0
+
+
+# How the prompts ask for them
+
+
+def test_cuts_are_those_of_the_lines(found, tiny_vocabulary, tiny_dictionary):
+    own = describe_matches(tiny_vocabulary, match_definitions(tiny_vocabulary, tiny_dictionary), tiny_dictionary)
+    assert cuts_of(own) is None
+    pieces = describe_matches(tiny_vocabulary, found, tiny_dictionary)
+    together = pl.concat([own, pieces], how="diagonal")
+    cuts = cuts_of(together)
+    assert cuts[: own.height] == [None] * own.height
+    assert cuts[own.height :] == [(tuple(line["pieces"]), line["at"]) for line in pieces.iter_rows(named=True)]
+    assert pieces.height == found.height
+
+
+def test_prompts_show_the_pieces_before_and_mask_those_after(tiny_plm):
+    text, mask = f"{tiny_plm.mask_token} means old", tiny_plm.mask_id
+    [plain] = tokenize_prompts(tiny_plm, [text]).ids
+    slot = plain.index(mask)
+    for at in range(3):
+        prompts = tokenize_prompts(tiny_plm, [text], [((50, 60, 70), at)])
+        [ids], [place] = prompts.ids, prompts.slots
+        assert ids == [*plain[:slot], *[50, 60, 70][:at], *[mask] * (3 - at), *plain[slot + 1 :]]
+        assert ids[place] == mask
+        assert place == slot + at
+
+
+# In a reconstruction
+
+
+@pytest.fixture(scope="module")
+def rebuild(tiny_plm, tiny_vocabulary, tiny_dictionary):
+    def run(method, pieces=True, **settings):
+        settings = Settings(method, preset="quick", folds=3, pieces=pieces, **settings)
+        return reconstruct(tiny_plm, tiny_vocabulary, tiny_dictionary, settings)
+
+    return run
+
+
+@pytest.mark.parametrize("method", ["instant", "frozen", "trained"])
+def test_more_rows_are_rebuilt_and_judged_by_themselves(rebuild, whole, found, method, tiny_plm):
+    made, without = rebuild(method), rebuild(method, pieces=False)
+    rows = found["token_id"].unique().to_numpy()
+    assert np.flatnonzero(without.rebuilt).tolist() == whole.tolist()
+    assert np.flatnonzero(made.rebuilt).tolist() == sorted([*whole, *rows])
+    assert (made.matrix[rows] != tiny_plm.matrix[rows]).any(axis=1).all()
+    assert made.evidence["held_out"]["tokens"] == without.evidence["held_out"]["tokens"] == len(whole) // 5
+    assert made.evidence["held_out_pieces"]["tokens"] == len(rows) // 5
+    assert "held_out_pieces" not in without.evidence
+    coverage = made.evidence["coverage"]
+    assert coverage["without_definition"] + len(rows) == without.evidence["coverage"]["without_definition"]
+    assert set(made.definitions.filter(pl.col("how") == "piece")["token_id"]) == set(rows.tolist())
+
+
+@pytest.mark.parametrize("mentions", [True, False])
+def test_pieces_change_nothing_for_whole_words(rebuild, whole, mentions):
+    settings = {"mentions": mentions, "match_norms": False}
+    made, without = rebuild("instant", **settings), rebuild("instant", pieces=False, **settings)
+    assert made.evidence["held_out"] == without.evidence["held_out"]
+    np.testing.assert_array_equal(made.matrix[whole], without.matrix[whole])
+
+
+def test_held_out_pieces_are_never_learned_from(rebuild, monkeypatch, whole, found):
+    given, real = [], trained.train
+    monkeypatch.setattr(trained, "train", lambda *more: given.append(more) or real(*more))
+    rebuild("trained", rare_weight=1.0)
+    [(_, examples, validation, *_)] = given
+    learned = {*examples.row.tolist(), *validation.row.tolist()}
+    rows = found["token_id"].unique().sort().to_numpy()
+    for part in (whole, rows):
+        fitted, held = split_held_out(len(part), 0)
+        assert set(part[fitted].tolist()) <= learned
+        assert not set(part[held].tolist()) & learned
+
+
+def test_students_are_asked_for_pieces_in_their_words(rebuild, monkeypatch):
+    given, real = [], methods.tokenize_prompts
+    monkeypatch.setattr(methods, "tokenize_prompts", lambda *more: given.append(more) or real(*more))
+    made = rebuild("frozen")
+    [(_, texts, cuts, *_)] = given
+    pieces = (made.definitions["how"] == "piece").to_list()
+    assert [cut is not None for cut in cuts] == pieces
+    assert len(texts) == made.definitions.height
+
+
+# Bags without the piece itself
+
+
+def test_a_bag_leaves_the_row_out_that_it_tells_of(tiny_plm):
+    texts = ["dog cat river", "dog dog cat", "dog", "river", "river cat"]
+    dog, cat, river = (tiny_plm.tokenizer.token_to_id(word) for word in ("dog", "cat", "river"))
+    own = np.array([dog, dog, dog, dog, cat])
+    kept = [[cat, river], [cat], [], [river], [river]]
+    counts = np.array([np.bincount(ids, minlength=tiny_plm.rows) for ids in kept])
+    weight = TfidfTransformer().fit(counts).idf_ ** 2
+    found = bag_of_embeddings(tiny_plm, texts, own)
+    for bag, ids in zip(found, kept, strict=True):
+        expected = np.average(tiny_plm.matrix[ids], axis=0, weights=weight[ids]) if ids else np.zeros(tiny_plm.width)
+        np.testing.assert_allclose(bag, expected, atol=1e-6)
+    moved = dataclasses.replace(tiny_plm, matrix=tiny_plm.matrix + np.eye(tiny_plm.rows)[:, [dog]].astype(np.float32))
+    np.testing.assert_array_equal(bag_of_embeddings(moved, texts, own)[:4], found[:4])
+    assert (bag_of_embeddings(moved, texts) != bag_of_embeddings(tiny_plm, texts)).any()
+
+
+def test_bags_of_a_reconstruction_leave_the_row_out(rebuild, monkeypatch, tiny_plm):
+    given, real = Counter(), methods.bag_of_embeddings
+    monkeypatch.setattr(
+        methods,
+        "bag_of_embeddings",
+        lambda plm, texts, own: given.update(zip(texts, own.tolist(), strict=True)) or real(plm, texts, own),
+    )
+    made = rebuild("instant")
+    _, texts = definition_texts(made.definitions, True, tiny_plm.mask_token)
+    assert given == Counter(zip(texts, made.definitions["token_id"], strict=True))
