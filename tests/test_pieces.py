@@ -101,12 +101,12 @@ def test_words_of_few_pieces_come_first(found):
 
 
 def test_a_words_first_sense_counts_and_words_alone_do(tiny_plm, tiny_vocabulary, tiny_dictionary):
-    lines = [("dogman", "a man", 0), ("dogman", "a dog", 1), ("dog-man", "both", 0), ("dog man", "both", 0)]
+    lines = [("dogman", "a dog", 1), ("dogman", "a man", 0), ("dog-man", "both", 0), ("dog man", "both", 0)]
     lines += [("dog", "a pet", 0)]  # one piece tells of itself
     made = match_pieces(tiny_plm, tiny_vocabulary, dictionary_of(tiny_dictionary, *lines), np.array([], dtype=np.int64))
     ids = tiny_plm.tokenizer.encode("dogman", add_special_tokens=False).ids
     assert 2 <= len(ids) <= MAX_PIECES
-    assert sorted(made.select("token_id", "definition").rows()) == sorted((row, 0) for row in set(ids))
+    assert sorted(made.select("token_id", "definition").rows()) == sorted((row, 1) for row in set(ids))
 
 
 def test_a_piece_that_a_word_has_twice_is_asked_for_where_it_comes_first(tiny_plm, tiny_vocabulary, tiny_dictionary):
