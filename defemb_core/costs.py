@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from defemb_core.states import token_batches
+from defemb_core.states import even_batches
 from defemb_core.student import LARGE
 from defemb_core.trained import START
 from defemb_core.training import EVALUATIONS, JUDGED
@@ -175,4 +175,4 @@ def _drawn_parts(load: PromptLoad, recipe: Recipe, at_once: int) -> list[list[in
     random, lengths = np.random.default_rng(0), np.array(load.lengths)
     prompts = max(1, round(recipe.batch_tokens / load.tokens))
     drawn = [random.choice(lengths, prompts) for _ in range(DRAWS)]
-    return [[len(part) * int(one[part].max()) for part in token_batches(one, at_once)] for one in drawn]
+    return [[len(part) * int(one[part].max()) for part in even_batches(one, at_once)] for one in drawn]

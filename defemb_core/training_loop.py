@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from defemb_core.devices import Devices
-from defemb_core.states import AllThreads, Done, Work, token_batches
+from defemb_core.states import AllThreads, Done, Work, even_batches, token_batches
 from defemb_core.training_files import Progressed
 
 if TYPE_CHECKING:
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from defemb_core.presets import Recipe
     from defemb_core.student import Examples, Student
 
-# Tokens that are computed at once, a part of an update's; on a CPU each thread has one such part in hand.
-# Larger parts are mostly padding, and too few for several processes: of the published batches 4,096 leaves 1.4 to 1.7
-# times the tokens and two to three parts, 16,384 two to three times and one or two parts.
-AT_ONCE = {"cpu": 512, "cuda": 4_096}
+# Tokens that are computed at once, about: a part of an update's; on a CPU each thread has one such part in hand. Larger
+# parts are mostly padding, and too few for several processes: the published batches have two of 2,048, or four.
+AT_ONCE = {"cpu": 512, "cuda": 2_048}
 
 
 class Plan:
@@ -69,7 +68,7 @@ class Loop:
 
         start, batch = time.perf_counter(), self.plan[self.done]
         lengths, total = self.plan.lengths[batch], float(examples.weight[batch].sum())
-        parts = token_batches(lengths, AT_ONCE.get(self.shared.device.type, AT_ONCE["cpu"]))
+        parts = even_batches(lengths, AT_ONCE.get(self.shared.device.type, AT_ONCE["cpu"]))
 
         def differentiate(numbered: tuple[int, np.ndarray]) -> tuple[float, tuple[torch.Tensor | None, ...]]:
             number, part = numbered

@@ -156,7 +156,7 @@ def test_padding_is_that_of_real_updates():
     budget, padded, real = TWO_CORES.at_once, 0, 0
     for update in range(50):
         chosen = lengths[plan[update]]
-        padded += sum(len(part) * chosen[part].max() for part in costs.token_batches(chosen, budget))
+        padded += sum(len(part) * chosen[part].max() for part in costs.even_batches(chosen, budget))
         real += chosen.sum()
     wide = dataclasses.replace(MINILM, layers=0)
     cost, _ = costs.update_cost(wide, LOAD, PRESETS["default"], TWO_CORES)

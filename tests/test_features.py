@@ -15,7 +15,7 @@ from defemb_core.errors import PLMError
 from defemb_core.features import bag_of_embeddings, encode_prompts
 from defemb_core.plm import load_plm
 from defemb_core.prompts import encode_ids
-from defemb_core.states import token_batches
+from defemb_core.states import even_batches, token_batches
 
 TEXTS = ["the old bank", "a dog and a cat ran by the river", "bank", "money", "happy children in the garden , running"]
 
@@ -331,3 +331,20 @@ def test_token_batches(budget):
 
 def test_no_token_batches():
     assert token_batches(np.array([], dtype=int), 100) == []
+
+
+@pytest.mark.parametrize("budget", [5, 40, 1000])
+def test_even_batches_have_every_sequence_once_and_about_the_same_tokens(budget):
+    lengths = np.random.default_rng(0).integers(3, 30, size=200)
+    batches = even_batches(lengths, budget)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(200))
+    assert len(batches) % 2 == 0 or len(batches) > 100
+    tokens = [int(lengths[batch].sum()) for batch in batches]
+    assert max(tokens) - min(tokens) <= 2 * lengths.max()
+    assert max(tokens) <= 2 * budget + lengths.max()
+    assert all(np.all(np.diff(lengths[batch]) >= 0) for batch in batches)
+
+
+def test_even_batches_of_few_sequences():
+    assert [batch.tolist() for batch in even_batches(np.array([7]), 100)] == [[0]]
+    assert [batch.tolist() for batch in even_batches(np.array([9, 7]), 100)] == [[1], [0]]
