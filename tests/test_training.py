@@ -280,7 +280,7 @@ def test_another_seed_is_another_order(student, lesson):
 
 
 def test_dropout_draws_anew_for_each_part_of_each_update(student, lesson, monkeypatch):
-    monkeypatch.setitem(training.AT_ONCE, "cpu", 60)
+    monkeypatch.setitem(AT_ONCE, "cpu", 60)
     real, seeds = Student.loss, []
     monkeypatch.setattr(Student, "loss", lambda self, *given: seeds.append(torch.initial_seed()) or real(self, *given))
     train(student(dataclasses.replace(QUICK, dropout=0.1)), lesson[0], lesson[1].of(np.array([], dtype=int)))
