@@ -129,14 +129,15 @@ def student_memory(sizes: Sizes, load: PromptLoad, settings: Settings, recipe: R
     """Return the bytes that the model needs where it computes, on the accelerator or in main memory.
 
     All in float32: the weights; of trained ones the gradients, twice for Adam's moments (Adafactor keeps rows and
-    columns of them, about nothing), and the best so far; the true rows. An accelerator's optimiser takes another copy
-    of the gradients while it steps.
+    columns of them, about nothing), and the best so far, which lies in main memory even where an accelerator computes;
+    the true rows. An accelerator's optimiser takes another copy of the gradients while it steps.
     """
     weights = 4.0 * sizes.parameters
     if settings.method != "trained":
         return weights
     trained = 4.0 * (sizes.parameters - (0 if recipe.train_table else sizes.table) + sizes.width * sizes.columns)
-    kept = trained * (1 + (2 if recipe.optimiser == "adam" else 0)) + 4.0 * sizes.columns * (sizes.rows + load.covered)
+    copies = (0 if machine.accelerator else 1) + (2 if recipe.optimiser == "adam" else 0)
+    kept = trained * copies + 4.0 * sizes.columns * (sizes.rows + load.covered)
     parts = max(len(tokens) for tokens in _drawn_parts(load, recipe, machine.at_once))
     in_hand = 1 if machine.accelerator else min(machine.threads, parts)
     mine = -(-parts // machine.processes)

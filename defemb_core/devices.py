@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+from defemb_core.errors import SettingsError
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -33,7 +35,13 @@ class Devices:
     def _accelerator(self) -> Any:
         from accelerate import Accelerator
 
-        return Accelerator()
+        made = Accelerator()
+        if made.num_processes != self.processes:
+            raise SettingsError(
+                f"{self.processes} processes were started, Accelerate sees {made.num_processes}: they would not add "
+                "up; on CPUs set ACCELERATE_USE_CPU=true"
+            )
+        return made
 
     @property
     def is_first(self) -> bool:
