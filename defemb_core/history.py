@@ -13,7 +13,7 @@ HISTORY = "history.jsonl"
 def remember(folder: Path, event: dict[str, Any]) -> None:
     """Add an event to the history of the run in `folder`; raises OSError where it cannot be written."""
     with (folder / HISTORY).open("a", encoding="utf-8") as history:
-        history.write(json.dumps(event) + "\n")
+        history.write(json.dumps(event, allow_nan=False) + "\n")
 
 
 def read_evaluations(folder: Path) -> list[dict[str, float]]:

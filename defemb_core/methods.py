@@ -12,7 +12,7 @@ import polars as pl
 
 from defemb_core.baselines import all_but_the_top, whitening
 from defemb_core.definitionemb import cross_fit, fit_map
-from defemb_core.evaluation.held_out import HeldOut, judge_held_out, split_held_out
+from defemb_core.evaluation.held_out import HeldOut, judge_held_out, split_words
 from defemb_core.features import bag_of_embeddings, definition_texts, encoder_reader, read_prompts, with_relations
 from defemb_core.mentions import bag_of_mentions
 from defemb_core.pieces import cuts_of
@@ -143,7 +143,7 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
         return _unmapped(inputs, ids, starts, settings, clock)
     weights = _row_weights(inputs.vocabulary, ids, settings)
     blocks, chosen = _token_features(inputs, starts, weights, settings, clock, checkpoint)
-    rows = inputs.plm.matrix[ids]
+    rows, words = inputs.plm.matrix[ids], folded_words(inputs.vocabulary, ids)
     parts = [part for part in _parts(inputs.senses, ids) if part.any()]
     predicted, held_out, strengths = np.empty_like(rows), [], []
     for part in parts:
@@ -153,20 +153,31 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
             predicted[part] = fitted.predictions
             strengths.append(fitted.strength)
         with clock.stage("held-out"):
-            held_out.append(_judge(own, rows[part], weights[part], settings))
+            held_out.append(_judge(own, rows[part], weights[part], split_words(words[part], settings.seed), settings))
     chosen |= {"strength": strengths[0]}
     if len(parts) > 1:
         chosen |= {"held_out_pieces": asdict(held_out[1])}
     return Prediction(ids, predicted, held_out[0], chosen)
 
 
-def _judge(blocks: list[np.ndarray], rows: np.ndarray, weights: np.ndarray, settings: Settings) -> HeldOut:
+def _judge(
+    blocks: list[np.ndarray],
+    rows: np.ndarray,
+    weights: np.ndarray,
+    split: tuple[np.ndarray, np.ndarray],
+    settings: Settings,
+) -> HeldOut:
     """Judge the map that is fitted on 80 % of the rows by the others."""
-    fit, held = split_held_out(len(rows), settings.seed)
+    fit, held = split
     own = [block[fit] for block in blocks]
     mapping = fit_map(own, rows[fit], settings.folds, settings.seed, _or_none(weights[fit]))
     predicted = mapping.predict(np.concatenate([block[held] for block in blocks], axis=1))
     return judge_held_out(predicted, rows[held], rows[fit].mean(axis=0, dtype=np.float64))
+
+
+def folded_words(vocabulary: pl.DataFrame, ids: np.ndarray) -> np.ndarray:
+    """Return the rows' texts in lower case, (n,): rows of one word are alike."""
+    return np.asarray(vocabulary["text"][ids].str.to_lowercase().to_numpy())
 
 
 def _parts(senses: pl.DataFrame, ids: np.ndarray) -> list[np.ndarray]:
@@ -228,7 +239,7 @@ def _token_features(
     if settings.method in STUDENTS:
         texts = make_prompts(glosses, senses, inputs.vocabulary, plm.mask_token or "")
         longest = recipe_of(settings).longest if settings.method == "trained" else plm.max_tokens
-        prompts = tokenize_prompts(plm, texts, cuts_of(senses), longest)
+        prompts = tokenize_prompts(plm, texts, cuts_of(senses), longest, ids.tolist())
     if settings.method == "frozen":
         with clock.stage("encoder"):
             told = partial(clock.tell, "encoder")
@@ -243,11 +254,14 @@ def _token_features(
 
 
 def _mentions(inputs: Inputs, starts: np.ndarray, settings: Settings) -> np.ndarray:
-    """Return the bags of mentions; of the control, dealt out to the tokens at random like its senses."""
+    """Return the bags of mentions; of the control, dealt out to the tokens at random like its senses.
+
+    A piece has none: the definitions that say "art" tell nothing of "##art".
+    """
     ids = inputs.senses["token_id"].to_numpy()[starts]
-    bags = _apart(
-        lambda lines: bag_of_mentions(inputs.plm, inputs.vocabulary, ids[lines], inputs.definitions), inputs.senses, ids
-    )
+    whole = _parts(inputs.senses, ids)[0]
+    bags = np.zeros((len(ids), inputs.plm.width), dtype=np.float32)
+    bags[whole] = bag_of_mentions(inputs.plm, inputs.vocabulary, ids[whole], inputs.definitions)
     return bags[np.random.default_rng(settings.seed).permutation(len(bags))] if settings.method == "random" else bags
 
 
@@ -256,12 +270,14 @@ def _lesson(inputs: Inputs, prompts: Prompts, starts: np.ndarray, weights: np.nd
     senses = inputs.senses
     token = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, senses.height)))
     learned = np.zeros(len(starts), dtype=bool)
-    for part in _parts(senses, senses["token_id"].to_numpy()[starts]):
-        if part.sum() > 1:
-            learned[np.flatnonzero(part)[split_held_out(int(part.sum()), settings.seed)[0]]] = True
+    ids = senses["token_id"].to_numpy()[starts]
+    words = folded_words(inputs.vocabulary, ids)
+    for part in _parts(senses, ids):
+        if len(np.unique(words[part])) > 1:
+            learned[np.flatnonzero(part)[split_words(words[part], settings.seed)[0]]] = True
     share = senses["weight"].to_numpy().astype(np.float32) * weights[token]
     return Lesson(
-        Examples(prompts, prompts.lines, senses["token_id"].to_numpy(), share), token, learned & (weights > 0)
+        Examples(prompts, prompts.lines, senses["token_id"].to_numpy(), share), token, learned & (weights > 0), words
     )
 
 
@@ -275,7 +291,7 @@ def _unmapped(inputs: Inputs, ids: np.ndarray, starts: np.ndarray, settings: Set
         )
         bags = np.add.reduceat(bags, starts, axis=0)
     with clock.stage("held-out"):
-        fit, held = split_held_out(len(ids), settings.seed)
+        fit, held = split_words(folded_words(inputs.vocabulary, ids), settings.seed)
         held_out = judge_held_out(bags[held], matrix[ids[held]], matrix[ids[fit]].mean(axis=0))
     return Prediction(ids, bags, held_out)
 

@@ -91,7 +91,11 @@ def slot_remarks(vocabulary: pl.DataFrame, ids: np.ndarray) -> list[str]:
 
 
 def tokenize_prompts(
-    plm: PLM, texts: Sequence[str], cuts: Sequence[Cut | None] | None = None, longest: int = 512
+    plm: PLM,
+    texts: Sequence[str],
+    cuts: Sequence[Cut | None] | None = None,
+    longest: int = 512,
+    asked: Sequence[int] | None = None,
 ) -> Prompts:
     """Return prompts in tokens; the first mask is the slot.
 
@@ -101,22 +105,42 @@ def tokenize_prompts(
         cuts: for each text None, or the rows of a word cut into pieces and which of them is asked for. Then the pieces
             before it are shown and those after it are masked too (autoregressive masking).
         longest: tokens of a prompt, at most, if the PLM can read so many; what is beyond them is cut off.
+        asked: for each text the row that it asks for, which is masked wherever else it stands; a definition for
+            "##ground" may say "back ##ground".
 
     Raises:
         PLMError: the tokenizer has no mask token, or a text lacks it.
     """
-    asked = cuts if cuts is not None else [None] * len(texts)
+    cut = cuts if cuts is not None else [None] * len(texts)
     numbers: dict[tuple[str, Cut | None], int] = {}
-    lines = [numbers.setdefault(key, len(numbers)) for key in zip(texts, asked, strict=True)]
-    spare = max((len(pieces) - 1 for pieces, _ in filter(None, asked)), default=0)
+    lines = [numbers.setdefault(key, len(numbers)) for key in zip(texts, cut, strict=True)]
+    spare = max((len(pieces) - 1 for pieces, _ in filter(None, cut)), default=0)
     ids = encode_ids(plm, [text for text, _ in numbers], min(longest, plm.positions) - spare)
     slots = _mask_positions(plm, ids)
-    for number, (_, cut) in enumerate(numbers):
-        if cut is not None:
-            (pieces, at), slot = cut, slots[number]
+    for number, (_, pieced) in enumerate(numbers):
+        if pieced is not None:
+            (pieces, at), slot = pieced, slots[number]
             ids[number][slot : slot + 1] = [*pieces[:at], *[ids[number][slot]] * (len(pieces) - at)]
             slots[number] += at
-    return Prompts(ids, slots, np.array(lines, dtype=np.int64))
+    prompts = Prompts(ids, slots, np.array(lines, dtype=np.int64))
+    return prompts if asked is None else _hide_asked(prompts, asked, int(plm.mask_id or 0))
+
+
+def _hide_asked(prompts: Prompts, asked: Sequence[int], mask_id: int) -> Prompts:
+    """Return the prompts with the row that a line asks for masked; a prompt that shows it becomes one of its own."""
+    ids, slots, shown = list(prompts.ids), list(prompts.slots), [set(row) for row in prompts.ids]
+    numbers: dict[tuple[int, int], int] = {}
+    lines = prompts.lines.copy()
+    for line, (prompt, row) in enumerate(zip(prompts.lines.tolist(), asked, strict=True)):
+        if row not in shown[prompt]:
+            continue
+        number = numbers.setdefault((prompt, row), len(ids))
+        if number == len(ids):
+            ids.append([mask_id if token == row else token for token in ids[prompt]])
+            slots.append(slots[prompt])
+        lines[line] = number
+    used, lines = np.unique(lines, return_inverse=True)  # a prompt that all its lines have left
+    return Prompts([ids[i] for i in used], np.array([slots[i] for i in used], dtype=np.int64), lines)
 
 
 def encode_ids(plm: PLM, texts: Sequence[str], longest: int | None = None) -> list[list[int]]:

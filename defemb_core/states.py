@@ -65,7 +65,8 @@ class Reader:
         else:
             states = self.model(input_ids=self._tensor(padded), **given).last_hidden_state
             slots = states[rows, self._tensor(prompts.slots[batch])]
-        weight = self._tensor(attention / attention.sum(axis=1, keepdims=True)).to(states.dtype)
+        weight = (attention / attention.sum(axis=1, keepdims=True)).astype(np.float32)  # no float64 on Apple's GPUs
+        weight = self._tensor(weight).to(states.dtype)
         return slots, torch.einsum("bth,bt->bh", states, weight)
 
     def _decoder_input(self, ids: list[int], slot: int) -> list[int]:

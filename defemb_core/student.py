@@ -98,9 +98,10 @@ class Student:
             self.head.weight.copy_(torch.from_numpy(weights))
             self.head.bias.copy_(torch.from_numpy(start.intercept - weights @ start.centre))
         self.centre = torch.from_numpy(start.intercept).float().to(device)
-        self.known = torch.nn.functional.normalize(self.rows[known] - self.centre, dim=1)
         self.position = np.full(self.plm.rows, -1)
         self.position[known] = np.arange(len(known))
+        if self.recipe.contrastive:
+            self.known = torch.nn.functional.normalize(self.rows[known] - self.centre, dim=1)
 
     def parameters(self) -> dict[str, torch.nn.Parameter]:
         """Return what is trained, by name."""

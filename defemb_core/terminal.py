@@ -37,7 +37,7 @@ class Bar:
             self.said = " " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
         if self.bar is not None:
             self.bar.set_description_str(stage, refresh=False)
-            self.bar.set_postfix_str(self.said if stage == "training" else "", refresh=False)
+            self.bar.set_postfix_str(self.said if stage.endswith("training") else "", refresh=False)
             self.bar.n = round(100 * self.reporter.status.fraction)
             self.bar.refresh()
         elif stage != self.stage:

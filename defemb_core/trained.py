@@ -11,6 +11,8 @@ import numpy as np
 
 from defemb_core.definitionemb import RidgeMap, fit_map
 from defemb_core.devices import devices
+from defemb_core.errors import SettingsError
+from defemb_core.evaluation.held_out import split_words
 from defemb_core.features import PromptStates, read_prompts
 from defemb_core.presets import PRESETS, Recipe
 from defemb_core.prompts import Prompts
@@ -39,11 +41,13 @@ class Lesson:
         examples: one a line of the senses.
         token: which token each belongs to, a number 0..tokens-1, int64 (lines,).
         learned: which tokens the student may learn from, bool (tokens,).
+        words: the word of each token, folded, (tokens,); tokens of one word are judged or learned from together.
     """
 
     examples: Examples
     token: np.ndarray
     learned: np.ndarray
+    words: np.ndarray
 
 
 def recipe_of(settings: Settings) -> Recipe:
@@ -51,8 +55,8 @@ def recipe_of(settings: Settings) -> Recipe:
     recipe = PRESETS[settings.preset]
     given = {"passes": settings.passes, "rate": settings.rate}
     replaced: dict[str, Any] = {name: value for name, value in given.items() if value}
-    if settings.passes:
-        replaced["updates"] = 0
+    if settings.passes and recipe.updates:  # a warm-up of so many updates would outlast a short training
+        replaced |= {"updates": 0, "warm_up": recipe.warm_up / recipe.updates}
     return dataclasses.replace(recipe, train_table=recipe.train_table or settings.train_table, **replaced)
 
 
@@ -74,9 +78,13 @@ def trained_states(
     """
     recipe, shared = recipe_of(settings), devices()
     chosen = np.flatnonzero(lesson.learned)
-    order = np.random.default_rng([settings.seed, 1]).permutation(chosen)
+    if len(np.unique(lesson.words[chosen])) < 2 * settings.folds:
+        raise SettingsError(
+            f"only {len(chosen)} rows to learn from: frequent or medium ones with a definition; "
+            "let rare ones in with --rare-weight 1, or name a larger dictionary"
+        )
     judged = np.zeros_like(lesson.learned)
-    judged[order[: max(1, round(VALIDATION * len(chosen)))]] = True
+    judged[chosen[split_words(lesson.words[chosen], settings.seed + 1, VALIDATION)[1]]] = True
     training, validation = (lesson.examples.of(mask[lesson.token]) for mask in (lesson.learned & ~judged, judged))
     with clock.stage("start"):
         student = Student(plm, recipe, shared.device)

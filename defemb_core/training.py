@@ -85,6 +85,10 @@ def train(
             loop.restore(kept)
         try:
             _run(loop, examples, judged, progress or _silent, checkpoint)
+        except FloatingPointError as error:
+            raise TrainingError(
+                f"the validation loss became {error} after update {loop.done}; start a new run with a lower --rate"
+            ) from None
         except (torch.AcceleratorError, torch.OutOfMemoryError) as error:
             raise TrainingError(
                 f"the device {loop.shared.device} failed at update {loop.done + 1} ({first_line(error)}); the last "

@@ -122,11 +122,12 @@ class Loop:
                 return self.student.loss(judged, part).item()
 
         parts = self.shared.share(token_batches(judged.lengths, AT_ONCE["cpu"]))
-        total = torch.tensor([sum(self._each(judge, parts, True))])
-        total = total.to(self.shared.device)
+        total = torch.tensor([sum(self._each(judge, parts, True), 0.0)], device=self.shared.device)
         self.shared.sum([total])
         self.student.model.train()
         state, loss = self.state, total.item() / max(float(judged.weight.sum()), 1e-9)
+        if not math.isfinite(loss):
+            raise FloatingPointError(str(loss))
         line = {"update": float(self.done), "validation": loss}
         if state.losses:
             line["loss"] = float(np.mean(state.losses))

@@ -3,7 +3,7 @@ import pytest
 
 from defemb_core.errors import SettingsError
 from defemb_core.evaluation import held_out
-from defemb_core.evaluation.held_out import chance_mrr, judge_held_out, split_held_out
+from defemb_core.evaluation.held_out import chance_mrr, judge_held_out, split_held_out, split_words
 
 
 def rows(count=60, width=7, seed=0):
@@ -100,3 +100,23 @@ def test_the_split_depends_on_the_seed_alone():
 def test_too_few_rows_to_split(count):
     with pytest.raises(SettingsError, match=f"{count} rows"):
         split_held_out(count, seed=0)
+
+
+def test_rows_of_one_word_are_held_out_together():
+    words = np.array([f"w{i // 3}" for i in range(90)])[np.random.default_rng(0).permutation(90)]
+    fit, held = split_words(words, seed=3)
+    assert sorted([*fit, *held]) == list(range(90))
+    assert not set(words[fit]) & set(words[held])
+    assert len(set(words[held])) == 6  # a fifth of 30 words
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_words_that_all_differ_are_split_like_rows(seed):
+    words = np.array([f"w{hash((i, 1)) % 10_000}-{i}" for i in range(50)])
+    for ours, rows in zip(split_words(words, seed), split_held_out(50, seed), strict=True):
+        assert ours.tolist() == rows.tolist()
+
+
+def test_one_word_cannot_be_split():
+    with pytest.raises(SettingsError, match="1 rows"):
+        split_words(np.array(["dog", "dog"]), 0)

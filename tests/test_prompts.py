@@ -107,3 +107,24 @@ def test_cut_words_leave_room_for_their_pieces(tiny_plm):
 def test_a_text_without_mask_is_refused(tiny_plm):
     with pytest.raises(PLMError, match="lacks the mask token"):
         tokenize_prompts(tiny_plm, ["a dog"])
+
+
+def test_the_row_that_is_asked_for_is_masked_wherever_else_it_stands(tiny_plm):
+    texts = ["[MASK] means a cat that ran", "[MASK] means a cat that ran", "[MASK] means a dog"]
+    [cat] = encode_ids(tiny_plm, ["cat"])[0][1:-1]
+    plain = tokenize_prompts(tiny_plm, texts)
+    prompts = tokenize_prompts(tiny_plm, texts, asked=[cat, cat + 1, cat])
+    own, other, without = (prompts.ids[line] for line in prompts.lines)
+    assert [other, without] == [plain.ids[plain.lines[line]] for line in (1, 2)]
+    assert own == [tiny_plm.mask_id if token == cat else token for token in other]
+    assert cat in other
+    assert prompts.slots[prompts.lines].tolist() == plain.slots[plain.lines].tolist()
+    assert len(prompts.ids) == len(prompts.slots) == 3
+
+
+def test_prompts_that_no_line_has_any_more_are_not_read(tiny_plm):
+    [cat] = encode_ids(tiny_plm, ["cat"])[0][1:-1]
+    prompts = tokenize_prompts(tiny_plm, ["[MASK] means a cat"] * 2, asked=[cat, cat])
+    assert len(prompts.ids) == 1
+    assert cat not in prompts.ids[0]
+    assert prompts.lines.tolist() == [0, 0]

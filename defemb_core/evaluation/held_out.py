@@ -44,6 +44,27 @@ def split_held_out(rows: int, seed: int, share: float = SHARE) -> tuple[np.ndarr
     return np.sort(order[cut:]), np.sort(order[:cut])
 
 
+def split_words(words: np.ndarray, seed: int, share: float = SHARE) -> tuple[np.ndarray, np.ndarray]:
+    """Return (fitted, held out) row numbers as split_held_out, rows of one word together.
+
+    A cased tokenizer has rows for "dog", "Dog" and "DOG", of the same definitions and much alike: one that is fitted
+    would tell of another that is held out. Where all words differ the split is split_held_out's.
+
+    Args:
+        words: the word of each row, folded, (n,).
+        seed: of the split.
+        share: of the words, held out.
+
+    Raises:
+        SettingsError: fewer than two words.
+    """
+    _, first, word = np.unique(words, return_index=True, return_inverse=True)
+    number = np.argsort(np.argsort(first))[word]  # words in the order in which they come
+    _, held = split_held_out(len(first), seed, share)
+    held_out = np.isin(number, held)
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
 def judge_held_out(predicted: np.ndarray, true: np.ndarray, centre: np.ndarray) -> HeldOut:
     """Judge predictions of held-out rows.
 
