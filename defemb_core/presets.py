@@ -58,7 +58,7 @@ _ADAFACTOR = Recipe("adafactor", 1e-3, "constant", 0.0, updates=125_000, batch_t
 # The published settings (arXiv 2408.01308 and its extension): optimiser, rates, schedules, tokens a batch, updates.
 PRESETS: dict[Preset, Recipe] = {
     "quick": Recipe(passes=0.5),
-    "default": Recipe(passes=2.0),
+    "default": Recipe(passes=1.0),
     "paper-roberta": Recipe(warm_up=24_000, updates=400_000, train_table=True, **_FAIRSEQ),  # type: ignore[arg-type]
     "paper-bart": Recipe(warm_up=20_000, updates=250_000, longest=1024, **_FAIRSEQ),  # type: ignore[arg-type]
     "paper-t5": _ADAFACTOR,

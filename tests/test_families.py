@@ -189,7 +189,9 @@ def test_tied_output_rows_are_the_new_rows_and_biases_stay(name, tiny_dictionary
         assert after.get_output_embeddings().weight is after.get_input_embeddings().weight
     new = dict(after.named_parameters())  # each tied tensor once
     changed = [old for key, old in before.named_parameters() if not torch.equal(old, new[key])]
-    tables = [before.get_input_embeddings()] + [before.get_decoder().embed_tokens] * (name == "t5gemma")
+    tables = [before.get_input_embeddings()]
+    if name == "t5gemma":
+        tables.append(before.get_decoder().embed_tokens)
     assert {id(old) for old in changed} == {id(table.weight) for table in tables}
     ids = torch.tensor([plm.tokenizer.encode(TEXT).ids])
     with torch.inference_mode():

@@ -104,8 +104,11 @@ def test_settings_that_say_nothing_leave_the_recipe_as_it_is(preset):
 @pytest.mark.parametrize("preset", PRESET_NAMES)
 def test_passes_replace_the_presets_length_whichever_way_it_is_given(preset):
     found = recipe_of(trained(preset=preset, passes=2.5))
-    assert found == dataclasses.replace(PRESETS[preset], passes=2.5, updates=0)
+    recipe = PRESETS[preset]
+    share = recipe.warm_up / recipe.updates if recipe.updates else recipe.warm_up
+    assert found == dataclasses.replace(recipe, passes=2.5, updates=0, warm_up=share)
     assert found.updates_for(1000 * found.batch_tokens) == 2500
+    assert found.warm_up_of(2500) <= 0.1 * 2500
 
 
 @pytest.mark.parametrize("preset", PRESET_NAMES)
