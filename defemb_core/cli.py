@@ -161,15 +161,20 @@ def _reconstruct(options: argparse.Namespace) -> None:
         shutil.rmtree(options.out / CHECKPOINT, ignore_errors=True)
         if options.analyse:
             queue_run(options.out / ANALYSIS)
+    _say_result(made, options.out)
+    if options.analyse:
+        options.run = str(options.out)
+        _analyse(options)
+
+
+def _say_result(made: Reconstruction, out: Path) -> None:
+    """Say how many rows are new and how well definitions find those that were held out."""
     held, covered = made.evidence["held_out"], made.evidence["coverage"]
     judged = f"held-out MRR {held['mrr']:.3f} over {held['tokens']:,} tokens" if held else "nothing is predicted"
     _say(
         f"rebuilt {covered['rebuilt']:,} of {covered['rows']:,} rows, {covered['without_definition']:,} have no "
-        f"definition; {judged}; {options.out}"
+        f"definition; {judged}; {out}"
     )
-    if options.analyse:
-        options.run = str(options.out)
-        _analyse(options)
 
 
 def _estimate(options: argparse.Namespace) -> None:

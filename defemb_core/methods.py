@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -15,7 +14,7 @@ from defemb_core.definitionemb import cross_fit, fit_map
 from defemb_core.evaluation.held_out import HeldOut, judge_held_out, split_words
 from defemb_core.features import bag_of_embeddings, definition_texts, encoder_reader, read_prompts, with_relations
 from defemb_core.mentions import bag_of_mentions
-from defemb_core.pieces import cuts_of
+from defemb_core.pieces import apart, cuts_of, parts_of
 from defemb_core.prompts import Prompts, make_prompts, tokenize_prompts
 from defemb_core.student import Examples
 from defemb_core.trained import Lesson, recipe_of, trained_states
@@ -144,7 +143,7 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
     weights = _row_weights(inputs.vocabulary, ids, settings)
     blocks, chosen = _token_features(inputs, starts, weights, settings, clock, checkpoint)
     rows, words = inputs.plm.matrix[ids], folded_words(inputs.vocabulary, ids)
-    parts = [part for part in _parts(inputs.senses, ids) if part.any()]
+    parts = [part for part in parts_of(inputs.senses, ids) if part.any()]
     predicted, held_out, strengths = np.empty_like(rows), [], []
     for part in parts:
         own = [block[part] for block in blocks]
@@ -178,21 +177,6 @@ def _judge(
 def folded_words(vocabulary: pl.DataFrame, ids: np.ndarray) -> np.ndarray:
     """Return the rows' texts in lower case, (n,): rows of one word are alike."""
     return np.asarray(vocabulary["text"][ids].str.to_lowercase().to_numpy())
-
-
-def _parts(senses: pl.DataFrame, ids: np.ndarray) -> list[np.ndarray]:
-    """Return which tokens have definitions of their own, and which only those of words that contain them."""
-    pieces = np.isin(ids, senses.filter(pl.col("how") == "piece")["token_id"].to_numpy())
-    return [~pieces, pieces]
-
-
-def _apart(make: Callable[[np.ndarray], np.ndarray], senses: pl.DataFrame, ids: np.ndarray) -> np.ndarray:
-    """Return the lines that `make` returns for numbers of `ids`, given those of each part by themselves.
-
-    So what weighs tokens by all that it is given is the same for whole words whether pieces are rebuilt or not.
-    """
-    numbers = [np.flatnonzero(part) for part in _parts(senses, ids) if part.any()]
-    return np.concatenate([make(lines) for lines in numbers])[np.argsort(np.concatenate(numbers))]
 
 
 def _row_weights(vocabulary: pl.DataFrame, ids: np.ndarray, settings: Settings) -> np.ndarray:
@@ -232,7 +216,7 @@ def _token_features(
     chosen: dict[str, Any] = {}
     with clock.stage("bags"):
         ids = senses["token_id"].to_numpy()
-        blocks = [_apart(lambda lines: bag_of_embeddings(plm, [texts[i] for i in lines], ids[lines]), senses, ids)]
+        blocks = [apart(lambda lines: bag_of_embeddings(plm, [texts[i] for i in lines], ids[lines]), senses, ids)]
         mentions = [_mentions(inputs, starts, settings)] if settings.mentions else []
     if settings.method == "trained" and settings.relations:  # frozen gains 0.01 MRR by them and takes twice the time
         glosses = with_relations(glosses, senses, plm.mask_token or "")
@@ -259,7 +243,7 @@ def _mentions(inputs: Inputs, starts: np.ndarray, settings: Settings) -> np.ndar
     A piece has none: the definitions that say "art" tell nothing of "##art".
     """
     ids = inputs.senses["token_id"].to_numpy()[starts]
-    whole = _parts(inputs.senses, ids)[0]
+    whole = parts_of(inputs.senses, ids)[0]
     bags = np.zeros((len(ids), inputs.plm.width), dtype=np.float32)
     bags[whole] = bag_of_mentions(inputs.plm, inputs.vocabulary, ids[whole], inputs.definitions)
     return bags[np.random.default_rng(settings.seed).permutation(len(bags))] if settings.method == "random" else bags
@@ -272,7 +256,7 @@ def _lesson(inputs: Inputs, prompts: Prompts, starts: np.ndarray, weights: np.nd
     learned = np.zeros(len(starts), dtype=bool)
     ids = senses["token_id"].to_numpy()[starts]
     words = folded_words(inputs.vocabulary, ids)
-    for part in _parts(senses, ids):
+    for part in parts_of(senses, ids):
         if len(np.unique(words[part])) > 1:
             learned[np.flatnonzero(part)[split_words(words[part], settings.seed)[0]]] = True
     share = senses["weight"].to_numpy().astype(np.float32) * weights[token]

@@ -6,6 +6,7 @@ evidence is weaker than a definition of the row itself and is marked so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,3 +80,18 @@ def cuts_of(senses: pl.DataFrame) -> list[Cut | None] | None:
         return None
     lines = senses.select("pieces", "at").iter_rows()
     return [None if pieces is None else (tuple(pieces), at) for pieces, at in lines]
+
+
+def parts_of(senses: pl.DataFrame, ids: np.ndarray) -> list[np.ndarray]:
+    """Return which tokens have definitions of their own, and which only those of words that contain them."""
+    pieces = np.isin(ids, senses.filter(pl.col("how") == "piece")["token_id"].to_numpy())
+    return [~pieces, pieces]
+
+
+def apart(make: Callable[[np.ndarray], np.ndarray], senses: pl.DataFrame, ids: np.ndarray) -> np.ndarray:
+    """Return the lines that `make` returns for numbers of `ids`, given those of each part by themselves.
+
+    So what weighs tokens by all that it is given is the same for whole words whether pieces are rebuilt or not.
+    """
+    numbers = [np.flatnonzero(part) for part in parts_of(senses, ids) if part.any()]
+    return np.concatenate([make(lines) for lines in numbers])[np.argsort(np.concatenate(numbers))]
