@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from defemb_core.dictionaries import GLOSSARY
 from defemb_core.errors import SettingsError
 
 if TYPE_CHECKING:
     from defemb_core.dictionaries import Dictionary
 
 HOW = pl.Enum(["exact", "case-folded", "lemma", "numeral", "unicode", "glossary", "piece"])
+# A source that makes its definitions by rule says how a row was found by being the one that found it.
+HOW_OF_SOURCE = {"glossary": "glossary", "numerals": "numeral", "unicode": "unicode"}
 # Measured on held-out tokens (method frozen): MRR 0.677 with five senses, 0.683 with all of them for a third more
 # prompts, 0.662 with three, 0.559 with one.
 MAX_SENSES = 5
@@ -21,10 +24,12 @@ MAX_SENSES = 5
 def match_definitions(vocabulary: pl.DataFrame, dictionary: Dictionary, max_senses: int = MAX_SENSES) -> pl.DataFrame:
     """Return the definitions of every row that has any: the token-definition frame.
 
-    Whole words are looked up by their text. Where the tokenizer keeps case, senses of the word in that very case come
-    alone if there are any ("Turkey" is not "turkey"); otherwise, and where the tokenizer folds case, all senses count.
-    Senses weigh 1 / sqrt(1 + sense rank), normalised to sum 1 a token: later senses are rarer, yet a token's row mixes
-    them all (flatter than 1 / (1 + rank) on held-out tokens; benchmarks/RESULTS.md).
+    Rows are looked up by their text, if they are of a kind that the source has words for; a glossary may also name a
+    row as the tokenizer writes it ("##ing"). Where the tokenizer keeps case, senses of the word in that very case
+    come alone if there are any ("Turkey" is not "turkey"); otherwise, and where the tokenizer folds case, all senses
+    count. Of several sources the first that defines a row counts, alone. Senses weigh 1 / sqrt(1 + sense rank),
+    normalised to sum 1 a token: later senses are rarer, yet a token's row mixes them all (flatter than 1 / (1 + rank)
+    on held-out tokens; benchmarks/RESULTS.md).
 
     Args:
         vocabulary: the vocabulary frame.
@@ -40,22 +45,54 @@ def match_definitions(vocabulary: pl.DataFrame, dictionary: Dictionary, max_sens
     """
     if max_senses < 1:
         raise SettingsError(f"max_senses must be 1 or more, is {max_senses}")
-    words = vocabulary.filter(pl.col("kind") == "word").select("token_id", "text", folded=_folded("text"))
-    senses = dictionary.definitions.with_row_index("line").select("line", "word", "sense", folded=_folded("word"))
-    keeps_case = vocabulary.filter(pl.col("kind") == "word")["case"].is_in(["title", "upper", "mixed"]).any()
-    found = words.join(senses, on="folded").with_columns(exact=pl.col("text") == pl.col("word"))
-    if keeps_case:
-        found = found.filter(pl.col("exact") | ~pl.col("exact").any().over("token_id"))
-    found = found.sort("token_id", "sense", "line").with_columns(
+    found, start = [], 0
+    for rank, source in enumerate(dictionary.sources or (dictionary,)):
+        found.append(_found(vocabulary, source, start).with_columns(source=pl.lit(rank)))
+        start += source.definitions.height
+    matches = pl.concat(found).filter(pl.col("source") == pl.col("source").min().over("token_id"))
+    matches = matches.sort("token_id", "sense", "line").with_columns(
         rank=pl.int_range(pl.len()).over("token_id")  # 0, 1, ... among the senses that were found
     )
-    found = found.filter(pl.col("rank") < max_senses).with_columns(raw=1.0 / (1.0 + pl.col("rank")).sqrt())
-    return found.select(
+    matches = matches.filter(pl.col("rank") < max_senses).with_columns(raw=1.0 / (1.0 + pl.col("rank")).sqrt())
+    return matches.select(
         "token_id",
         definition="line",
         weight=(pl.col("raw") / pl.col("raw").sum().over("token_id")).cast(pl.Float32),
-        how=pl.when("exact").then(pl.lit("exact")).otherwise(pl.lit("case-folded")).cast(HOW),
+        how="how",
     )
+
+
+def _found(vocabulary: pl.DataFrame, source: Dictionary, start: int) -> pl.DataFrame:
+    """Return the senses that one source has of each row: `token_id, line, sense, how`.
+
+    Args:
+        vocabulary: the vocabulary frame.
+        source: a single dictionary.
+        start: the number of its first line.
+    """
+    lines = source.definitions.with_row_index("line", start)
+    senses = lines.select(pl.col("line").cast(pl.UInt32), "word", "sense", "form_of", folded=_folded("word"))
+    rows = vocabulary.filter(pl.col("kind").cast(pl.String).is_in(source.kinds))
+    keeps_case = rows["case"].is_in(["title", "upper", "mixed"]).any()
+    found = rows.select("token_id", "text", folded=_folded("text")).join(senses, on="folded")
+    found = found.with_columns(exact=pl.col("text") == pl.col("word"))
+    if source.name == GLOSSARY:
+        found = pl.concat([found, _named_rows(vocabulary, senses).select(found.columns)])
+    if keeps_case:
+        found = found.filter(pl.col("exact") | ~pl.col("exact").any().over("token_id"))
+    by_text = pl.when("exact").then(pl.lit("exact")).otherwise(pl.lit("case-folded"))
+    how = pl.when(pl.col("form_of").is_null()).then(by_text).otherwise(pl.lit("lemma"))
+    told = pl.lit(HOW_OF_SOURCE[source.name]) if source.name in HOW_OF_SOURCE else how
+    return found.select("token_id", "line", "sense", how=told.cast(HOW))
+
+
+def _named_rows(vocabulary: pl.DataFrame, senses: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that are named as the tokenizer writes them, where that is not how a reader does."""
+    marked = vocabulary.filter(
+        (pl.col("token") != pl.col("text")) & ~pl.col("kind").cast(pl.String).is_in(["special", "unused"])
+    )
+    named = marked.select("token_id", "text", word="token").join(senses, on="word")
+    return named.with_columns(exact=pl.lit(True))
 
 
 def describe_matches(vocabulary: pl.DataFrame, matches: pl.DataFrame, dictionary: Dictionary) -> pl.DataFrame:

@@ -1,5 +1,9 @@
 """Dictionaries: every source is read into the same definition frame."""
 
+from __future__ import annotations
+
+import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +14,8 @@ from defemb_core.errors import DictionaryError
 
 WORDNET = "wordnet"
 """The dictionary that is used unless another is named."""
+GLOSSARY = "glossary"
+"""The user's own definitions, which outrank all others."""
 
 DEFINITION_SCHEMA: Final[Mapping[str, pl.DataType]] = {
     "word": pl.String(),  # as a reader writes it: own case, spaces
@@ -24,13 +30,16 @@ DEFINITION_SCHEMA: Final[Mapping[str, pl.DataType]] = {
 
 @dataclass(frozen=True, eq=False)
 class Dictionary:
-    """The definitions of one source and what a run records about where they came from.
+    """The definitions of one source, or of several, and what a run records about where they came from.
 
     Attributes:
         definitions: One line a sense, columns as in `DEFINITION_SCHEMA`, perhaps more.
-        name: The source's name, e.g. "wordnet".
+        name: The source's name, e.g. "wordnet"; of several, joined by commas in the order of their rank.
         digest: SHA-256 (hexadecimal) over the contents that the definitions were read from.
         origin: Where those contents are, for people: a folder, a file or an address.
+        notes: Sentences for people on what was left out, duplicate entries or broken lines say.
+        kinds: Which kinds of rows its words may stand for, as in the vocabulary frame.
+        sources: The dictionaries that this one is made of, by rank; none if it is a single one.
 
     Raises:
         DictionaryError: A column is missing or has another type.
@@ -40,6 +49,9 @@ class Dictionary:
     name: str
     digest: str
     origin: str
+    notes: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ("word",)
+    sources: tuple[Dictionary, ...] = ()
 
     def __post_init__(self) -> None:
         found = self.definitions.schema
@@ -51,28 +63,63 @@ class Dictionary:
             )
 
 
-def load_dictionary(spec: str) -> Dictionary:
-    """Load a dictionary by name.
+def load_dictionary(spec: str, vocabulary: pl.DataFrame | None = None) -> Dictionary:
+    """Load a dictionary, or several as one, by name.
 
     Args:
-        spec: "wordnet", or "wordnet:FOLDER" for the WNDB files in a folder of the user's.
+        spec: names separated by commas, each perhaps with a place after a colon: "wordnet",
+            "wordnet:FOLDER,numerals". A row takes its definitions from the first of them that has any; a glossary
+            comes before the others wherever it is named.
+        vocabulary: the vocabulary frame. Sources that are endless (numerals) or large are read for its texts only.
 
     Raises:
-        DictionaryError: The name is unknown, or the dictionary cannot be found or read.
+        DictionaryError: A name is unknown or given twice, or a dictionary cannot be found or read.
     """
-    name, colon, place = spec.partition(":")
+    parts = [part.strip() for part in _BETWEEN.split(spec)]
+    parts.sort(key=lambda part: part.partition(":")[0] != GLOSSARY)
+    if twice := sorted({part for part in parts if parts.count(part) > 1}):
+        raise DictionaryError(f"dictionary {spec!r} names {', '.join(twice)} twice; name each once")
+    return combined([_load(part, spec, vocabulary) for part in parts])
+
+
+def combined(sources: list[Dictionary]) -> Dictionary:
+    """Return several dictionaries as one, whose lines are theirs, one after the other in the order of rank.
+
+    Args:
+        sources: one or more; the first of them that defines a row is the one that counts.
+    """
+    if len(sources) == 1:
+        return sources[0]
+    return Dictionary(
+        pl.concat([source.definitions for source in sources], how="diagonal"),
+        ",".join(source.name for source in sources),
+        hashlib.sha256(" ".join(source.digest for source in sources).encode()).hexdigest(),
+        ", ".join(source.origin for source in sources),
+        tuple(f"{source.name}: {note}" for source in sources for note in source.notes),
+        tuple(sorted({kind for source in sources for kind in source.kinds})),
+        tuple(sources),
+    )
+
+
+def _load(part: str, spec: str, vocabulary: pl.DataFrame | None) -> Dictionary:
+    name, colon, place = part.partition(":")
     if name not in _LOADERS:
-        raise DictionaryError(f"unknown dictionary {spec!r}; known: {', '.join(_KNOWN)}")
+        raise DictionaryError(f"unknown dictionary {part!r}; known: {', '.join(_KNOWN)}")
     if colon and not place.strip():
         raise DictionaryError(f"dictionary {spec!r} names no place after the colon; write {name} or {name}:FOLDER")
-    return _LOADERS[name](place or None)
+    return _LOADERS[name](place or None, vocabulary)
 
 
-def _load_wordnet(folder: str | None) -> Dictionary:
+def _load_wordnet(folder: str | None, vocabulary: pl.DataFrame | None) -> Dictionary:
     from defemb_core.dictionaries.wordnet import load_wordnet  # imports this module
 
     return load_wordnet(folder)
 
 
-_LOADERS: Final[Mapping[str, Callable[[str | None], Dictionary]]] = {WORDNET: _load_wordnet}
+Loader = Callable[[str | None, pl.DataFrame | None], Dictionary]
+"""Takes the place after the colon and the vocabulary frame."""
+
+_LOADERS: Final[Mapping[str, Loader]] = {WORDNET: _load_wordnet}
 _KNOWN: Final = ("wordnet", "wordnet:FOLDER")
+# A comma between two sources; a path may have commas of its own.
+_BETWEEN: Final = re.compile(rf",(?=\s*(?:{'|'.join(_LOADERS)})\s*(?:[:,]|$))")
