@@ -70,7 +70,7 @@ def torch_rate() -> float:
 
 def numpy_rate() -> float:
     """Return numpy's, as torch_rate."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     square = _square()
     with threadpool_limits(THREADS, user_api="blas"):

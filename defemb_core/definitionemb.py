@@ -6,12 +6,19 @@ Gram matrix, split by fold, serves every fold and every strength at once: a rebu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from defemb_core.errors import SettingsError
+
+Part = TypeVar("Part")
+Done = TypeVar("Done")
 
 # Ridge strengths per feature, on features scaled to unit variance a block: from hardly any shrinkage to a lot.
 STRENGTHS = tuple(float(s) for s in 10.0 ** np.arange(-1.0, 4.01, 0.25))
@@ -117,21 +124,31 @@ class _Ridge:
         self.centre = np.concatenate([_mean(b, weights) for b in blocks])
         self.scale = np.concatenate([np.full(b.shape[1], _unit_variance(b)) for b in blocks])
         self.intercept = _mean(rows, weights)
-        self.x = (np.concatenate(blocks, axis=1) - self.centre) * self.scale
-        self.y = rows - self.intercept
-        weighted = self.x if weights is None else self.x * self.weight
+        self.x = np.concatenate(blocks, axis=1).astype(np.float32)
+        self.x -= self.centre.astype(np.float32)
+        self.x *= self.scale.astype(np.float32)
+        self.y = rows - self.intercept.astype(np.float32)
         self.totals = [float(weight[f].sum()) for f in self.folds]
-        self.grams = [weighted[f].T @ self.x[f] for f in self.folds]
-        self.products = [weighted[f].T @ self.y[f] for f in self.folds]
-        self.sums = [(weighted[f].sum(axis=0), (self.weight[f] * self.y[f]).sum(axis=0)) for f in self.folds]
+        summed = _side_by_side(self._summed, self.folds)
+        self.grams, self.products, self.sums = ([fold[i] for fold in summed] for i in range(3))
         self.means = [self._means_without(k) for k in range(folds)]
-        self.decompositions = [self._decompose(k) for k in range(folds)]
+        self.decompositions = _side_by_side(self._decompose, range(folds))
+
+    def _summed(self, fold: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """Return a fold's weighted X'X, X'Y and the sums of its features and rows.
+
+        Products of a fold are formed in float32, in half the time; what is summed and decomposed is float64.
+        """
+        x, y, weight = self.x[fold], self.y[fold], self.weight[fold]
+        weighted = x * weight
+        gram, product = ((weighted.T @ values).astype(np.float64) for values in (x, y))
+        return gram, product, (weighted.sum(axis=0, dtype=np.float64), (weight * y).sum(axis=0, dtype=np.float64))
 
     def _means_without(self, left_out: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the means (d,), (H,) of the other folds' features and rows; a mean over all would know the row."""
         total = sum(self.totals) - self.totals[left_out]
-        kept = [k for k in range(len(self.folds)) if k != left_out]
-        return sum(self.sums[k][0] for k in kept) / total, sum(self.sums[k][1] for k in kept) / total
+        kept = [sums for k, sums in enumerate(self.sums) if k != left_out]
+        return np.sum([x for x, _ in kept], axis=0) / total, np.sum([y for _, y in kept], axis=0) / total
 
     def _decompose(self, left_out: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return eigenvalues, eigenvectors and the products in that basis, without the fold left out."""
@@ -152,34 +169,50 @@ class _Ridge:
 
         With D = shrink(strength), the error |XVDA - Y|^2 is D' K D - 2 D' c + |Y|^2, so that no prediction is formed.
         """
-        totals = np.zeros(len(STRENGTHS))
-        for k, (values, vectors, product) in enumerate(self.decompositions):
-            (x_mean, y_mean), fold = self.means[k], self.folds[k]
-            # Moving the fold's rows, of weight n, to the others' mean m: all rows, of weight N, sum to 0, so that they
-            # themselves sum to -(N - n) m.
-            moved = 2 * sum(self.totals) - self.totals[k]
-            gram = self.grams[k] + moved * np.outer(x_mean, x_mean)
-            linear = ((vectors.T @ (self.products[k] + moved * np.outer(x_mean, y_mean))) * product).sum(axis=1)
-            quadratic = (vectors.T @ gram @ vectors) * (product @ product.T)
-            norm = float((self.weight[fold] * self.y[fold] ** 2).sum() + moved * (y_mean**2).sum())
-            for i, strength in enumerate(STRENGTHS):
-                shrink = self._shrink(values, strength)
-                totals[i] += shrink @ quadratic @ shrink - 2.0 * shrink @ linear + norm
-        return totals / sum(self.totals)
+        return np.sum(_side_by_side(self._fold_errors, range(len(self.folds))), axis=0) / sum(self.totals)
+
+    def _fold_errors(self, k: int) -> np.ndarray:
+        """Return the weighted squared error of a fold's rows as the others predict them, for each strength."""
+        (values, vectors, product), (x_mean, y_mean), fold = self.decompositions[k], self.means[k], self.folds[k]
+        # Moving the fold's rows, of weight n, to the others' mean m: all rows, of weight N, sum to 0, so that they
+        # themselves sum to -(N - n) m.
+        moved = 2 * sum(self.totals) - self.totals[k]
+        gram = self.grams[k] + moved * np.outer(x_mean, x_mean)
+        linear = ((vectors.T @ (self.products[k] + moved * np.outer(x_mean, y_mean))) * product).sum(axis=1)
+        quadratic = (vectors.T @ gram @ vectors) * (product @ product.T)
+        errors = np.sum(self.weight[fold] * self.y[fold] ** 2, dtype=np.float64)
+        norm = float(errors + moved * (y_mean**2).sum())
+        shrinks = [self._shrink(values, strength) for strength in STRENGTHS]
+        return np.array([shrink @ quadratic @ shrink - 2.0 * shrink @ linear + norm for shrink in shrinks])
 
     def predict_folds(self, strength: float) -> np.ndarray:
         """Return each fold's rows as the other folds' map predicts them, float32 (n, H)."""
         predictions = np.empty(self.y.shape, dtype=np.float32)
-        for k, (values, vectors, product) in enumerate(self.decompositions):
-            fold, (x_mean, y_mean) = self.folds[k], self.means[k]
+
+        def predict(k: int) -> None:
+            (values, vectors, product), (x_mean, y_mean), fold = self.decompositions[k], self.means[k], self.folds[k]
             weights = vectors @ (self._shrink(values, strength)[:, None] * product)
-            predictions[fold] = (self.x[fold] - x_mean) @ weights + (y_mean + self.intercept)
+            constant = y_mean + self.intercept - x_mean @ weights
+            predictions[fold] = self.x[fold] @ weights.astype(np.float32) + constant
+
+        _side_by_side(predict, range(len(self.folds)))
         return predictions
 
     def solve_all(self, strength: float) -> np.ndarray:
         """Return the weights (d, H) fitted on all rows."""
         values, vectors, product = self._decompose(left_out=None)
         return vectors @ (self._shrink(values, strength)[:, None] * product)
+
+
+def _side_by_side(work: Callable[[Part], Done], parts: Iterable[Part]) -> list[Done]:
+    """Return what `work` returns for each part, in their order; each is computed by one thread alone.
+
+    The threads of one matrix product wait for each other, busily: on cores that have other work too an
+    eigendecomposition takes several times as long by two of them as by one. One thread a part gives the same bits on
+    any number of cores.
+    """
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(work, parts))
 
 
 def _mean(block: np.ndarray, weights: np.ndarray | None) -> np.ndarray:

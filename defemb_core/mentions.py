@@ -56,8 +56,10 @@ def bag_of_mentions(plm: PLM, vocabulary: pl.DataFrame, ids: np.ndarray, definit
 
 def _heads(plm: PLM, words: pl.Series) -> tuple[csr_array, np.ndarray]:
     """Return what lists of headwords are made of: weighed tokens, each headword alike, (n, V); and their numbers."""
-    distinct, place = np.unique(words.explode().to_numpy(), return_inverse=True)
-    counts = token_counts(plm, distinct.tolist())
+    spoken = words.explode()
+    distinct = spoken.unique(maintain_order=True)
+    place = _lines(distinct, spoken)
+    counts = token_counts(plm, distinct)
     each = np.asarray(counts.sum(axis=1)).ravel()
     weighed = weigh_tokens(counts)
     weighed.data /= np.repeat(np.where(each > 0, each, 1), np.diff(weighed.indptr)).astype(np.float32)

@@ -53,9 +53,14 @@ def one_by_one(plm, prompts):
 # Bags of input embeddings
 
 
+def tokens_inside(plm, text):
+    """The tokens of a text that stands inside a sentence: a byte-level tokenizer has other ones for the very start."""
+    return plm.tokenizer.encode(f" {text}", add_special_tokens=False).ids
+
+
 def weights(plm, texts):
     """Squared smoothed inverse document frequency by token id, from scikit-learn's."""
-    ids = [plm.tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+    ids = [tokens_inside(plm, text) for text in texts]
     counts = np.array([np.bincount(i, minlength=plm.rows) for i in ids])
     return dict(enumerate(TfidfTransformer().fit(counts).idf_ ** 2))
 
@@ -63,7 +68,7 @@ def weights(plm, texts):
 def test_a_bag_is_the_weighted_mean_of_the_tokens_rows(plm):
     found, weight = bag_of_embeddings(plm, TEXTS), weights(plm, TEXTS)
     for bag, text in zip(found, TEXTS, strict=True):
-        ids = plm.tokenizer.encode(text, add_special_tokens=False).ids
+        ids = tokens_inside(plm, text)
         expected = np.average(plm.matrix[ids], axis=0, weights=[weight[i] for i in ids])
         np.testing.assert_allclose(bag, expected, atol=1e-5)
     assert found.dtype == np.float32
