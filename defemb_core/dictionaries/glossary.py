@@ -24,6 +24,7 @@ _PARTS_OF_SPEECH: Final = {
     "num": "numeral", "det": "determiner", "intj": "interjection", "interj": "interjection", "propn": "proper noun",
     "abbr": "abbreviation", "suff": "suffix", "pref": "prefix",
 }  # fmt: skip
+_UNTIDY: Final = r"^[\s']|\s$|[^\S ]|  "
 _FORMULA_MARK: Final = r"^'('*\s*[=+\-@])"
 
 
@@ -80,22 +81,22 @@ def read_definitions(table: Table) -> tuple[pl.DataFrame, tuple[str, ...]]:
     Lines that are blank altogether are no entries. Of entries with the same case-folded word and the same definition
     the first one counts.
     """
-    cells = table.cells.with_columns(_clean("word"), _clean("definition"), _clean("pos"))
+    cells = table.cells.with_columns(_clean(table.cells[name]) for name in ("word", "definition", "pos"))
     cells = cells.filter(pl.any_horizontal(pl.col("word", "definition", "pos").is_not_null()))
     cells = cells.with_columns(folded=pl.col("word").str.to_lowercase().str.replace_all("_", " ", literal=True))
     notes = []
     for what, bad in (
-        ("without a word left out", pl.col("word").is_null()),
-        ("without a definition left out", pl.col("definition").is_null()),
-        (f"with a word of over {LONGEST_WORD:,} characters left out", pl.col("word").str.len_chars() > LONGEST_WORD),
-        ("that repeat an earlier one left out", ~pl.struct("folded", "definition").is_first_distinct()),
+        ("without a word", pl.col("word").is_null()),
+        ("without a definition", pl.col("definition").is_null()),
+        (f"with a word of over {LONGEST_WORD:,} characters", pl.col("word").str.len_chars() > LONGEST_WORD),
+        ("that repeat others", ~pl.concat_str("folded", "definition", separator="\n").is_first_distinct()),
     ):
         if numbers := cells.filter(bad)["line"].to_list():
-            notes.append(f"{counted(table.unit, numbers)} {what}")
+            notes.append(counted(table.unit, numbers, f"{what} left out"))
             cells = cells.filter(~bad)
     long = pl.col("definition").str.len_chars() > LONGEST
     if numbers := cells.filter(long)["line"].to_list():
-        notes.append(f"{counted(table.unit, numbers)} with a definition cut to its first {LONGEST:,} characters")
+        notes.append(counted(table.unit, numbers, f"whose definitions were cut to {LONGEST:,} characters"))
     return _definition_frame(cells), tuple(notes)
 
 
@@ -111,8 +112,9 @@ def _definition_frame(cells: pl.DataFrame) -> pl.DataFrame:
     ).select(*DEFINITION_SCHEMA)
 
 
-def _clean(column: str) -> pl.Expr:
-    """Return a cell as plain text, null if it shows nothing; the mark that keeps a formula from running is none."""
-    text = pl.col(column).str.replace_all(r"\s+", " ").str.strip_chars()
-    text = text.str.replace(_FORMULA_MARK, "$1")
-    return pl.when(text != "").then(text)
+def _clean(cells: pl.Series) -> pl.Series:
+    """Return cells as plain text, null where they show nothing; a mark that keeps a formula from running is none."""
+    untidy = cells.str.contains(_UNTIDY).fill_null(False)  # few are: the rest is left as it is
+    tidied = cells.filter(untidy).str.replace_all(r"\s+", " ").str.strip_chars().str.replace(_FORMULA_MARK, "$1")
+    cells = cells.scatter(untidy.arg_true(), tidied) if untidy.any() else cells
+    return cells.set(cells == "", None)

@@ -52,7 +52,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-CELLS: Final = {"line": pl.Int64(), "word": pl.String(), "definition": pl.String(), "pos": pl.String()}
+CELLS: Final = pl.Schema({"line": pl.Int64(), "word": pl.String(), "definition": pl.String(), "pos": pl.String()})
 """The schema of `Table.cells`."""
 
 
@@ -77,11 +77,11 @@ def no_columns(origin: object, names: Sequence[str]) -> DictionaryError:
     )
 
 
-def counted(unit: str, numbers: Sequence[int]) -> str:
-    """Return lines in words: "1 line (3)", "15 lines (3, 5, 8 and 12 more)"."""
+def counted(unit: str, numbers: Sequence[int], what: str) -> str:
+    """Return a note: "1 line with two words: 3", "15 lines with two words: 3, 5, 8 and 12 more"."""
     first = ", ".join(f"{number:,}" for number in numbers[:SHOWN])
     more = f" and {len(numbers) - SHOWN:,} more" if len(numbers) > SHOWN else ""
-    return f"{len(numbers):,} {unit}{'' if len(numbers) == 1 else 's'} ({first}{more})"
+    return f"{len(numbers):,} {unit}{'' if len(numbers) == 1 else 's'} {what}: {first}{more}"
 
 
 def _simple(name: str) -> str:

@@ -15,8 +15,9 @@ import polars as pl
 
 from defemb_core.cache import write_atomically
 from defemb_core.dictionaries.glossary import LONGEST, LONGEST_WORD, read_definitions
+from defemb_core.dictionaries.glossary_encoding import Text, as_text
 from defemb_core.dictionaries.glossary_files import is_text, read_content
-from defemb_core.dictionaries.glossary_text import Text, as_text, find_layout, holds_json, read_text
+from defemb_core.dictionaries.glossary_text import find_layout, holds_json, read_text
 from defemb_core.errors import DictionaryError
 
 HEADER: Final = "word,pos,definition\n"

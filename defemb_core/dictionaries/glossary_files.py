@@ -10,7 +10,8 @@ import platformdirs
 import polars as pl
 
 from defemb_core.dictionaries.glossary_columns import CELLS, Columns, Table, find_columns, no_columns
-from defemb_core.dictionaries.glossary_text import as_text, read_text
+from defemb_core.dictionaries.glossary_encoding import as_text
+from defemb_core.dictionaries.glossary_text import read_text
 from defemb_core.errors import DictionaryError
 from defemb_core.text import plain
 
