@@ -24,6 +24,7 @@ HEADER: Final = "word,pos,definition\n"
 """Of a glossary that `add_entry` makes, in UTF-8."""
 
 _FORMULA: Final = re.compile(r"'*\s*[=+\-@]")  # after `_one_line`, which leaves no other blank than the space
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MARKED: Final = ("utf-16", "utf-32")  # Python's names for those with a mark
 _MOST: Final = {"word": LONGEST_WORD, "definition": LONGEST}
 
@@ -45,8 +46,8 @@ def add_entry(path: Path, word: str, definition: str, pos: str | None = None) ->
         Whether it was added; False if the word has this very definition already.
 
     Raises:
-        DictionaryError: word or definition is blank or too long, or the file is of another format, damaged, cannot
-            hold these characters, or cannot be written.
+        DictionaryError: word or definition is blank, too long or no text, or the file is of another format, damaged,
+            cannot hold these characters, or cannot be written.
     """
     cells = {"word": _one_line(word), "definition": _one_line(definition), "pos": _one_line(pos or "")}
     for name, most in _MOST.items():
@@ -54,13 +55,16 @@ def add_entry(path: Path, word: str, definition: str, pos: str | None = None) ->
             raise DictionaryError(f"the {name} is blank; write one")
         if len(cells[name]) > most:
             raise DictionaryError(f"the {name} has {len(cells[name]):,} characters, the most is {most:,}; shorten it")
+    if _CONTROL.search("".join(cells.values())):
+        raise DictionaryError("the definition, or its word, holds a control character, which is no text; leave it out")
     try:
         path = path.resolve()  # a link stays one
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone_in(path.parent):
             return _add(path, cells)
-    except OSError as error:
-        raise DictionaryError(f"cannot write glossary {path}: {error.strerror or error}") from error
+    except (OSError, ValueError, RuntimeError) as error:  # the others: no path at all, links that lead in a circle
+        reason = getattr(error, "strerror", None) or error
+        raise DictionaryError(f"cannot write glossary {path}: {reason}; name another file") from error
 
 
 def _add(path: Path, cells: Mapping[str, str]) -> bool:
@@ -69,7 +73,8 @@ def _add(path: Path, cells: Mapping[str, str]) -> bool:
     if text is None or holds_json(text):
         raise DictionaryError(f"glossary {path} is no delimited text, the only format to add to; save it as CSV")
     before = _entries(path, text)
-    if not before.filter(folded=cells["word"].lower(), definition=cells["definition"]).is_empty():
+    same = before.filter(pl.col("definition") == cells["definition"])["word"].to_list()
+    if _folded(cells["word"]) in map(_folded, same):
         return False
     after = text._replace(content=content + _row(path, text, cells))
     added = _entries(path, after)[before.height :]
@@ -89,7 +94,7 @@ def _add(path: Path, cells: Mapping[str, str]) -> bool:
 
 def _entries(path: Path, text: Text) -> pl.DataFrame:
     definitions, _ = read_definitions(read_text(path, text))
-    return definitions.with_columns(folded=pl.col("word").str.to_lowercase())
+    return definitions
 
 
 def _row(path: Path, text: Text, cells: Mapping[str, str]) -> bytes:
@@ -117,6 +122,11 @@ def _without_mark(text: Text) -> str:
     """Return the encoding by a name with which no byte order mark is written."""
     order = {b"\xff\xfe": "-le", b"\xfe\xff": "-be", b"\x00\x00": "-be"}.get(text.content[:2], "")
     return {"utf-8-sig": "utf-8"}.get(text.encoding, text.encoding + (order if text.encoding in _MARKED else ""))
+
+
+def _folded(word: str) -> str:
+    """Return a word as rows are looked up by it."""
+    return word.lower().replace("_", " ")
 
 
 def _one_line(text: str) -> str:
