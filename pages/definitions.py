@@ -66,4 +66,5 @@ st.subheader("Rows without a definition")
 st.caption("Whole words, numbers, symbols and word pieces that this dictionary does not define, rarest first.")
 missing = taking_part.join(covered.select("token_id"), on="token_id", how="anti").sort("rank", descending=True)
 chosen = tables.show(missing, "without-definition", total=taking_part.height, select=True)
-offer_definition(vocabulary, missing.row(chosen[0], named=True) if chosen else None)
+# A selection outlives the rows that a saved definition takes away.
+offer_definition(vocabulary, missing.row(chosen[0], named=True) if chosen and chosen[0] < missing.height else None)

@@ -28,7 +28,7 @@ def read_text(path: Path, text: Text) -> Table:
     """Read delimited text, or JSON lines if one of the first lines is a JSON object.
 
     Raises:
-        DictionaryError: no columns of words and definitions, or too many quotes that are never closed.
+        DictionaryError: no columns of words and definitions, or the text is one JSON array.
     """
     if _ARRAY.match(next((line for line in text.lines() if line.strip()), "")):
         raise DictionaryError(f"glossary {path} is one JSON array; write its objects one a line, without the brackets")
