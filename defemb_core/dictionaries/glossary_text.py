@@ -19,8 +19,6 @@ DELIMITERS: Final = (",", ";", "\t", "|")
 _CHUNK: Final = 65_536  # entries that wait as Python objects before they become a frame
 _LOOKED_AT: Final = 20  # lines among which a JSON object makes a file JSONL
 _MOST_LINES: Final = 100  # of one entry; more come of a quote that nothing closes
-
-
 _ARRAY: Final = re.compile(r"\s*\[\s*(\{|$)")
 
 
