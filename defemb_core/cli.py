@@ -262,6 +262,8 @@ def _dictionary(options: argparse.Namespace) -> None:
 
     dictionary = load_dictionary(options.dictionary)
     _say(f"{dictionary.name}: {dictionary.definitions.height:,} senses from {dictionary.origin}")
+    for note in dictionary.notes:
+        _say(note)
 
 
 def _runs(options: argparse.Namespace) -> None:

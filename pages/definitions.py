@@ -4,6 +4,7 @@ import streamlit as st
 from defemb_core.definitions import MAX_SENSES, coverage, describe_matches, match_definitions
 from defemb_core.dictionaries import WORDNET
 from pages.shared import charts, state, tables
+from pages.shared.own_definition import offer_definition
 from pages.shared.router import through_router
 from pages.shared.text import as_text
 
@@ -14,7 +15,8 @@ spec = st.text_input(
     WORDNET,
     key="dictionary",
     bind="query-params",
-    help="'wordnet', or 'wordnet:FOLDER' for a copy of its files.",
+    help="'wordnet', or 'wordnet:FOLDER' for a copy of its files; 'glossary' for definitions of your own, or "
+    "'glossary:FILE'. Several are separated by commas.",
 )
 dictionary = state.dictionary_named(spec)
 plm = state.chosen_plm()
@@ -33,6 +35,8 @@ st.caption(
     f"{as_text(dictionary.name)} from {as_text(dictionary.origin)}, SHA-256 {dictionary.digest[:16]}…; "
     "special and unused rows take no part."
 )
+for note in dictionary.notes:
+    st.caption(as_text(note))
 
 left, right = st.columns(2, gap="large")
 with left:
@@ -61,4 +65,6 @@ for sense in describe_matches(vocabulary, found, dictionary).iter_rows(named=Tru
 st.subheader("Rows without a definition")
 st.caption("Whole words, numbers, symbols and word pieces that this dictionary does not define, rarest first.")
 missing = taking_part.join(covered.select("token_id"), on="token_id", how="anti").sort("rank", descending=True)
-tables.show(missing, "without-definition", total=taking_part.height)
+chosen = tables.show(missing, "without-definition", total=taking_part.height, select=True)
+# A selection outlives the rows that a saved definition takes away.
+offer_definition(vocabulary, missing.row(chosen[0], named=True) if chosen and chosen[0] < missing.height else None)

@@ -57,6 +57,7 @@ class World:
             "WNSEARCHDIR": str(self.folder / "wordnet"),
             "DEFEMB_RUNS": str(self.runs),
             "DEFEMB_CACHE": str(self.folder / "cache"),
+            "DEFEMB_DATA": str(self.folder / "data"),
             "HF_HUB_OFFLINE": "1",
         }
 

@@ -18,7 +18,7 @@ PARTS = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
 def apart(tmp_path_factory):
     """Cache and runs lie in folders of this session, for subprocesses too."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("DEFEMB_CACHE", "DEFEMB_RUNS"):
+        for name in ("DEFEMB_CACHE", "DEFEMB_RUNS", "DEFEMB_DATA"):
             patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
         patch.delenv("WNSEARCHDIR", raising=False)
         yield

@@ -16,6 +16,7 @@ from app_support import (
     HOSTILE,
     OVERRIDE,
     RUN,
+    UNDEFINED,
     WORDS,
     build_world,
     make_run,
@@ -31,6 +32,7 @@ from defemb_core.neighbours import nearest_neighbours
 from defemb_core.projection import Projection
 from defemb_core.runs import identity
 from defemb_core.text import plain
+from pages.shared import tables
 from pages.shared.selection import Selection
 
 APP = Path(__file__).parents[1] / "app.py"
@@ -774,3 +776,115 @@ def test_only_the_settings_of_a_method_are_named(copied, visit):
     [words] = [text.value for text in clean(visit("reconstruction")).text if "method trained" in text.value]
     assert "preset default, rate 1e-05" in words
     assert "rare weight 0.5" in words
+
+
+# Definitions of one's own
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """The user's glossary of this test, not there yet."""
+    monkeypatch.setenv("DEFEMB_DATA", str(tmp_path / "data"))
+    return tmp_path / "data" / "glossary.csv"
+
+
+def write(app, token, definition, pos=""):
+    """Fill the box and press its button."""
+    app.text_input(key="own-token").set_value(token)
+    app.text_area(key="own-definition").set_value(definition)
+    app.selectbox(key="own-pos").set_value(pos)
+    button(app, "Save definition").click().run()
+    return app
+
+
+def test_a_definition_written_on_the_spot_counts_at_once(own, visit):
+    app = write(clean(visit("definitions")), UNDEFINED[0], "a sound that a door makes", "noun")
+    clean(app)
+    assert own.read_text() == f"word,pos,definition\n{UNDEFINED[0]},noun,a sound that a door makes\n"
+    assert app.text_input(key="dictionary").value == "wordnet,glossary"
+    assert app.query_params["dictionary"] == "wordnet,glossary"
+    assert f"{DEFINED + 1:,}" in metrics(app)
+    assert UNDEFINED[0] in unescaped(app.success[0].value)
+    assert app.text_area(key="own-definition").value == ""
+    (missing,) = tables_with(app, "token_id", "text")
+    assert UNDEFINED[0] not in set(missing["text"])
+    write(app, UNDEFINED[1], "a sound that a bell makes")
+    assert app.text_input(key="dictionary").value == "wordnet,glossary"
+    assert f"{DEFINED + 2:,}" in metrics(clean(app))
+
+
+def test_a_word_piece_is_named_with_its_mark(own, visit, comparison):
+    app = write(visit("definitions"), "##z", "the last letter, inside a word")
+    assert f"{DEFINED + 1:,}" in metrics(clean(app))
+    piece = comparison.vocabulary["token"].to_list().index("##z")
+    (missing,) = tables_with(app, "token_id", "text")
+    assert piece not in set(missing["token_id"])
+
+
+@pytest.mark.parametrize(
+    ("token", "definition", "said"),
+    [
+        ("no such row", "x", "no row"),
+        ("[UNK]", "x", "no row"),
+        ("[unused1]", "x", "no row"),
+        ("", "x", "word is blank"),
+        (UNDEFINED[0], " ", "definition is blank"),
+        (BELL, "x", "control character"),
+        ("<b>", "x", "'<b>'"),
+    ],
+)
+def test_what_cannot_be_saved_is_one_sentence(token, definition, said, own, visit):
+    app = write(visit("definitions"), token, definition)
+    assert said in one_sentence(app)
+    assert not own.exists()
+    assert app.text_input(key="dictionary").value == "wordnet"
+    assert not clean(app.run()).success  # said once
+
+
+def test_a_glossary_that_cannot_be_written_is_one_sentence(own, visit):
+    own.parent.write_bytes(b"")
+    assert "cannot write" in one_sentence(write(visit("definitions"), UNDEFINED[0], "x"))
+
+
+@pytest.mark.parametrize("text", [text for text in HOSTILE if text not in (BELL, *DEFINED_HOSTILE)])
+def test_hostile_tokens_can_be_defined(text, own, visit):
+    app = clean(write(visit("definitions", word=text), text, "<b>x</b> $\\alpha$"))
+    assert f"{DEFINED + 1:,}" in metrics(app)
+    assert [shown.value for shown in app.text] == ["<b>x</b> $\\alpha$"]
+    assert unescaped(plain(text)) in unescaped(app.success[0].value)
+    for element in (*app.success, *app.markdown, *app.caption):
+        for sign in ("<", "[l]", ":red[", "\u202e"):
+            assert sign not in element.value.replace("\\<", "")
+
+
+def test_a_row_that_is_selected_is_the_one_to_define(own, visit, comparison, monkeypatch):
+    piece = comparison.vocabulary["token"].to_list().index("##z")
+    real = tables.show
+
+    def select(frame, name, **options):
+        real(frame, name, **options)
+        return [frame["token_id"].to_list().index(piece)] if options.get("select") else []
+
+    monkeypatch.setattr(tables, "show", select)
+    app = clean(visit("definitions"))
+    assert app.text_input(key=f"own-{piece}-token").value == "##z"
+    app.text_area(key=f"own-{piece}-definition").set_value("the last letter")
+    monkeypatch.setattr(tables, "show", real)
+    button(app, "Save definition").click().run()
+    assert own.read_text().endswith("##z,,the last letter\n")
+
+
+def test_a_glossary_and_its_notes_are_shown_and_noticed_when_they_change(own, visit):
+    assert "no glossary of your own" in one_sentence(visit("definitions", dictionary="glossary"))
+    own.parent.mkdir()
+    own.write_text(f"word,definition\n{UNDEFINED[0]},x\n{UNDEFINED[1]},\n")
+    app = clean(visit("definitions", dictionary="glossary"))
+    assert "1" in metrics(app)
+    assert "1 line without a definition left out: 3" in [unescaped(caption.value) for caption in app.caption]
+    own.write_text(f"word,definition\n{UNDEFINED[0]},x\n{UNDEFINED[1]},y\n")
+    os.utime(own, (1, 1))
+    app = clean(visit("definitions", dictionary=f"wordnet,glossary:{own}"))
+    assert f"{DEFINED + 2:,}" in metrics(app)
+    assert not any(
+        "left out" in caption.value for caption in clean(visit("definitions", dictionary="glossary")).caption
+    )

@@ -75,11 +75,16 @@ def load_dictionary(spec: str, vocabulary: pl.DataFrame | None = None) -> Dictio
     Raises:
         DictionaryError: A name is unknown or given twice, or a dictionary cannot be found or read.
     """
-    parts = [part.strip() for part in _BETWEEN.split(spec)]
+    parts = parts_of(spec)
     parts.sort(key=lambda part: part.partition(":")[0] != GLOSSARY)
     if twice := sorted({part for part in parts if parts.count(part) > 1}):
         raise DictionaryError(f"dictionary {spec!r} names {', '.join(twice)} twice; name each once")
     return combined([_load(part, spec, vocabulary) for part in parts])
+
+
+def parts_of(spec: str) -> list[str]:
+    """Return the dictionaries that a spec names, in its order, each "NAME" or "NAME:PLACE"."""
+    return [part.strip() for part in _BETWEEN.split(spec)]
 
 
 def combined(sources: list[Dictionary]) -> Dictionary:
@@ -116,10 +121,16 @@ def _load_wordnet(folder: str | None, vocabulary: pl.DataFrame | None) -> Dictio
     return load_wordnet(folder)
 
 
+def _load_glossary(place: str | None, vocabulary: pl.DataFrame | None) -> Dictionary:
+    from defemb_core.dictionaries.glossary import load_glossary  # imports this module
+
+    return load_glossary(place, vocabulary)
+
+
 Loader = Callable[[str | None, pl.DataFrame | None], Dictionary]
 """Takes the place after the colon and the vocabulary frame."""
 
-_LOADERS: Final[Mapping[str, Loader]] = {WORDNET: _load_wordnet}
-_KNOWN: Final = ("wordnet", "wordnet:FOLDER")
+_LOADERS: Final[Mapping[str, Loader]] = {WORDNET: _load_wordnet, GLOSSARY: _load_glossary}
+_KNOWN: Final = ("wordnet", "wordnet:FOLDER", "glossary", "glossary:FILE")
 # A comma between two sources; a path may have commas of its own.
 _BETWEEN: Final = re.compile(rf",(?=\s*(?:{'|'.join(_LOADERS)})\s*(?:[:,]|$))")
