@@ -49,8 +49,8 @@ def load_wiktionary(
     Args:
         place: a dump (JSONL of wiktextract, plain, .gz or .zst, told by its contents) or a store's folder, perhaps with
             a language code behind it: "FILE@de". Without one: English of a dump, whatever a store holds.
-        vocabulary: the vocabulary frame; only its words are read, and the lemmas that they are forms of, in one pass
-            over a dump for each link on the way (three or four). None: all words, which takes memory for all of them.
+        vocabulary: the vocabulary frame; only its words are read, and the lemmas that they are forms of: one pass over
+            a dump, and one more for each link on the way (three at most). None: all words, and memory for them.
         left_out: senses with one of these tags are left out where their word has others.
 
     Returns:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -20,7 +21,8 @@ Told = Callable[[int, int], None]
 
 LONGEST_LINE: Final = 64 << 20
 """Bytes; a longer line is skipped as broken. The longest real ones are a few megabytes."""
-_BLOCK: Final = 4 << 20
+_BLOCK: Final = 1 << 20
+_BLOCKS_AHEAD: Final = 4
 # Bytes of a compressed file at a time: gzip makes up to a thousand times as many of them, zstd far more.
 _GZIP_BLOCK: Final = 64 << 10
 _ZSTD_BLOCK: Final = 4 << 10
@@ -107,7 +109,13 @@ def read_dump(
 
 
 def _frame(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=dict(SENSE_SCHEMA), orient="row")
+    columns = zip(*rows, strict=True) if rows else [()] * len(SENSE_SCHEMA)
+    return pl.DataFrame(
+        {
+            name: pl.Series(values, dtype=kind)
+            for (name, kind), values in zip(SENSE_SCHEMA.items(), columns, strict=True)
+        }
+    )
 
 
 def _nothing(path: Path, language: str, report: Report) -> DictionaryError:
@@ -125,7 +133,7 @@ def _nothing(path: Path, language: str, report: Report) -> DictionaryError:
 
 def _numbered(path: Path, report: Report, told: Told | None) -> Iterator[tuple[int, bytes]]:
     """Yield lines that are not empty with their numbers, from 1; lines that are too long are reported and skipped."""
-    for line in _lines(_expanded(path, report, told)):
+    for line in _lines(_ahead(_expanded(path, report, told))):
         report.lines += 1
         if line is None:
             report.skip(report.lines, f"longer than {LONGEST_LINE >> 20} MB")
@@ -149,6 +157,28 @@ def _lines(blocks: Iterator[bytes]) -> Iterator[bytes | None]:
         yield b"".join(begun) if size <= LONGEST_LINE else None
 
 
+def _ahead(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield blocks while a thread makes the next ones: hashing and decompressing leave Python to the decoder."""
+    with ThreadPoolExecutor(1, "dump") as pool:
+        coming = deque(pool.submit(next, blocks, None) for _ in range(_BLOCKS_AHEAD))
+        while (block := coming.popleft().result()) is not None:
+            coming.append(pool.submit(next, blocks, None))
+            yield block
+
+
+def _gathered(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Join small blocks until they are worth handing on."""
+    parts: list[bytes] = []
+    size = 0
+    for block in blocks:
+        parts.append(block)
+        size += len(block)
+        if size >= _BLOCK:
+            yield b"".join(parts)
+            parts, size = [], 0
+    yield b"".join(parts)
+
+
 def _expanded(path: Path, report: Report, told: Told | None) -> Iterator[bytes]:
     """Yield the file's contents in blocks, decompressed, without a byte-order mark."""
     digest, first = hashlib.sha256(), True
@@ -156,7 +186,8 @@ def _expanded(path: Path, report: Report, told: Told | None) -> Iterator[bytes]:
         with path.open("rb") as file:
             start = file.read(4)
             file.seek(0)
-            for block in _decompressed(path, start, _hashing(file, start, path.stat().st_size, digest, told)):
+            raw = _hashing(file, start, path.stat().st_size, digest, told)
+            for block in _gathered(_decompressed(path, start, raw)):
                 if first and block:
                     block, first = block.removeprefix(b"\xef\xbb\xbf"), False
                     _refuse_others(path, block)
@@ -176,7 +207,8 @@ def _hashing(file: BinaryIO, start: bytes, total: int, digest: Any, told: Told |
         digest.update(block)
         done += len(block)
         if told and done - before >= _BLOCK:
-            told(before := done, max(total, done))
+            before = done
+            told(done, max(total, done))
         yield block
 
 

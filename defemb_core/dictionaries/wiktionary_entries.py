@@ -47,6 +47,8 @@ _PARTS_OF_SPEECH: Final = {
     "punct": "punctuation mark",
 }
 _NO_PART_OF_SPEECH: Final = {"", "unknown", "hard-redirect", "soft-redirect"}
+# Which relations make up each group of `related`.
+_GROUPS: Final = (("synonyms",), ("hypernyms",), ("derived", "related", "coordinate_terms", "hyponyms"))
 
 
 class Head(msgspec.Struct, gc=False):
@@ -123,7 +125,8 @@ def senses_of(entry: Entry, line: int, left: dict[str, int]) -> Iterator[tuple[A
         if len(gloss) > LONGEST_GLOSS:
             left["long"] = left.get("long", 0) + 1
             gloss = f"{gloss[:LONGEST_GLOSS].rsplit(' ', 1)[0]} …"
-        related = _related(word, [sense, entry] if len(senses) == 1 else [sense])
+        says = [of for of in ([sense, entry] if len(senses) == 1 else [sense]) if _relates(of)]
+        related = _related(word, says) if says else None
         tags = ", ".join(dict.fromkeys(sense.tags)) if sense.tags else None
         yield (line << 16) + min(number, 0xFFFF), word, fold(word), pos, gloss, tags, _lemma(sense), related
 
@@ -139,14 +142,19 @@ def _lemma(sense: _Sense) -> str | None:
     return (links[0].word or "").strip() or None if links else None
 
 
-def _related(word: str, relations: list[Any]) -> str | None:
+def _relates(of: _Relations) -> bool:
+    """Return whether any related words are named; mostly there are none."""
+    return bool(of.synonyms or of.hypernyms or of.derived or of.related or of.coordinate_terms or of.hyponyms)
+
+
+def _related(word: str, relations: list[_Relations]) -> str | None:
     """Return related words in WordNet's three groups: synonyms; broader words; derived, narrower, alike and others.
 
     Antonyms are left out, and so is the word itself.
     """
     seen = {fold(word)}
     groups = []
-    for names in (("synonyms",), ("hypernyms",), ("derived", "related", "coordinate_terms", "hyponyms")):
+    for names in _GROUPS:
         links = [link for name in names for of in relations for link in getattr(of, name) or ()]
         words: list[str] = []
         for link in links:

@@ -9,8 +9,9 @@ import polars as pl
 
 from defemb_core.dictionaries.wiktionary_entries import folded
 
-MOST_HOPS: Final = 3
-"""Links on the way from a form to a definition: "colours", plural of "colour", a spelling of "color"."""
+MOST_HOPS: Final = 2
+"""Links on the way from a form to a definition: "colours", plural of "colour", a spelling of "color". Each may be one
+more pass over a dump."""
 LEMMA_SENSES: Final = 3
 """Definitions that a form takes from its lemma, from the first. A form often has several parts of speech, and
 `match_definitions` takes five senses by default."""
@@ -31,7 +32,7 @@ def follow_forms(senses: pl.DataFrame) -> pl.DataFrame:
 
     A form takes up to three definitions of its lemma: of the word as the form's sense spells it rather than in
     another case, then of the same part of speech rather than another. A lemma that is itself a form or a spelling is
-    followed in turn, to three links in all, and every relation is stated; so a loop ends too. A form whose lemma is
+    followed in turn, to two links in all, and every relation is stated; so a loop ends too. A form whose lemma is
     missing, or is in a loop, keeps its gloss. Gloss and relation stay as the dictionary words them, less the full stop.
 
     Args:

@@ -49,15 +49,10 @@ class Store:
 
     def read(self, wanted: Collection[str] | None) -> pl.DataFrame:
         """Return the senses of some folded words, or all for None, as a frame of `SENSE_SCHEMA`, in no order."""
-        lines = pl.scan_parquet([self.folder / name for name in self.parts], glob=False)
+        lines = pl.scan_parquet([self.folder / Path(name).name for name in self.parts], glob=False)
         if wanted is not None:
             lines = lines.filter(pl.col("folded").is_in(sorted(wanted)))
         return lines.select(list(SENSE_SCHEMA)).collect()
-
-
-def is_store(place: Path) -> bool:
-    """Return whether there is a folder with a store's manifest."""
-    return (place / MANIFEST).is_file()
 
 
 def open_store(folder: Path) -> Store:
@@ -69,7 +64,7 @@ def open_store(folder: Path) -> Store:
     try:
         found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         version = found.pop("format")
-        store = Store(folder, **{**found, "notes": tuple(found["notes"])})
+        store = Store(folder, **{**found, "notes": tuple(found["notes"]), "parts": dict(found["parts"])})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         raise DictionaryError(
             f"{folder} is no Wiktionary store, it has no readable {MANIFEST}; name a dump, or build a store with "
