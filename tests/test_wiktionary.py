@@ -575,14 +575,15 @@ def test_a_store_in_a_folder_that_cannot_be_made(dump, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda s: (s / "part-0000.parquet").unlink(), "missing or was changed"),
-        (lambda s: (s / "part-0000.parquet").write_bytes(b"PAR1"), "missing or was changed"),
+        (lambda s: (s / "part-0000.parquet").unlink(), "No such file"),
+        (lambda s: ((s / "part-0000.parquet").unlink(), (s / "part-0000.parquet").mkdir()), "Is a directory"),
+        (lambda s: (s / "part-0000.parquet").write_bytes(b"PAR1"), "was changed since"),
         (lambda s: (s / "store.json").unlink(), "is no Wiktionary store"),
         (lambda s: (s / "store.json").write_text("{"), "is no Wiktionary store"),
         (lambda s: (s / "store.json").write_text("[]"), "is no Wiktionary store"),
         (lambda s: (s / "store.json").write_text('{"format": "x"}'), "is no Wiktionary store"),
         (lambda s: edit(s, format="defemb wiktionary store 0"), "build it again"),
-        (lambda s: edit(s, parts={"../part-0000.parquet": "0"}), "missing or was changed"),
+        (lambda s: edit(s, parts={"part-0000.parquet": "0"}), "was changed since"),
         (lambda s: edit(s, parts=["part-0000.parquet"]), "is no Wiktionary store"),
     ],
 )
@@ -600,7 +601,7 @@ def test_a_part_from_outside_the_store_is_not_read(store, tmp_path):
     outside = tmp_path / "outside.parquet"
     outside.write_bytes((store / "part-0000.parquet").read_bytes())
     edit(store, parts={"../outside.parquet": hashlib.sha256(outside.read_bytes()).hexdigest()})
-    assert "missing or was changed" in refused(store)
+    assert "cannot read" in refused(store)
 
 
 # The command line

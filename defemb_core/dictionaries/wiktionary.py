@@ -83,15 +83,11 @@ def _place(place: str | None) -> tuple[Path, str | None]:
             "wiktionary needs a file or a store: write wiktionary:FILE; get the JSONL of wiktextract from kaikki.org"
         )
     path, code = Path(place).expanduser(), _CODE.search(place)
-    if code and not path.exists():
-        return _existing(Path(place[: code.start()]).expanduser()), code[1]
-    return _existing(path), None
-
-
-def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise DictionaryError(f"no file or folder {path}; get the JSONL of wiktextract from kaikki.org")
-    return path
+    if path.exists():
+        return path, None
+    if code and (without := Path(place[: code.start()]).expanduser()).exists():
+        return without, code[1]
+    raise DictionaryError(f"no file or folder {path}; get the JSONL of wiktextract from kaikki.org")
 
 
 def _store(folder: Path, language: str | None) -> _Source:

@@ -74,8 +74,12 @@ def open_store(folder: Path) -> Store:
         raise DictionaryError(f"{folder} has the format {version!r}, this version reads {FORMAT!r}; build it again")
     for name, digest in store.parts.items():
         path = folder / Path(name).name
-        if not path.is_file() or file_sha256(path) != digest:
-            raise DictionaryError(f"{path} is missing or was changed since the store was built; build it again")
+        try:
+            whole = file_sha256(path) == digest
+        except OSError as exc:
+            raise DictionaryError(f"cannot read {path} ({exc.strerror or exc}); build the store again") from exc
+        if not whole:
+            raise DictionaryError(f"{path} was changed since the store was built; build it again")
     return store
 
 
