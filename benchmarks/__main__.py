@@ -8,6 +8,7 @@ NAMES = {
     "quality": "held-out tokens, choices behind the defaults, word similarity, isotropy (about ten minutes)",
     "training": "method trained: share of the product rate, memory, held-out tokens, word similarity (20 minutes)",
     "speed": "loading, instant reconstruction, prompts a second against sentence-transformers, one click",
+    "dictionaries": "Wiktionary: speed and memory of reading a dump, opening a store; json.loads, polars (two minutes)",
     "projection": "nearest neighbours and UMAP maps against umap-learn's defaults",
     "app": "server start to first page against `streamlit hello`, and from page to page (needs Chromium)",
 }

@@ -14,10 +14,10 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from defemb_core.cli_dictionary import add_dictionary, dictionary_lines
 from defemb_core.cli_estimate import add_estimate, announcement, estimate_lines
 from defemb_core.cli_options import add_settings, read_settings
 from defemb_core.devices import devices
-from defemb_core.dictionaries import WORDNET
 from defemb_core.errors import DefembError, SettingsError
 from defemb_core.methods import STAGE_SHARES, stage_shares
 from defemb_core.reconstruction import Reconstruction, Settings, reconstruct
@@ -105,9 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
     listing = commands.add_parser("runs", help="list the runs", description="list the runs, newest first")
     listing.set_defaults(command=_runs)
-    dictionary = commands.add_parser("dictionary", help="make a dictionary available and say what it holds")
-    dictionary.add_argument("dictionary", nargs="?", default=WORDNET, help="'wordnet' or 'wordnet:FOLDER'")
-    dictionary.set_defaults(command=_dictionary)
+    add_dictionary(commands).set_defaults(command=_dictionary)
     export = commands.add_parser("export", help="write the rebuilt table or a checkpoint")
     export.add_argument("run", metavar="RUN", help="a run's directory, or its name in the runs folder")
     export.add_argument("--to", required=True, help="checkpoint, safetensors, npy, parquet or word2vec")
@@ -142,7 +140,7 @@ def _reconstruct(options: argparse.Namespace) -> None:
         plm = load_plm(options.plm, options.revision)
         source = options.frequency or default_source(tokenizer_kind(plm.tokenizer))
         vocabulary = plm_vocabulary(plm, source, groups)
-        dictionary = load_dictionary(options.dictionary)
+        dictionary = load_dictionary(options.dictionary, vocabulary)
         if reporter:
             reporter.shares = stage_shares(settings.method, plm.has_decoder_table)
             if line := announcement(plm, vocabulary, dictionary, settings):
@@ -258,12 +256,8 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _dictionary(options: argparse.Namespace) -> None:
-    from defemb_core.dictionaries import load_dictionary
-
-    dictionary = load_dictionary(options.dictionary)
-    _say(f"{dictionary.name}: {dictionary.definitions.height:,} senses from {dictionary.origin}")
-    for note in dictionary.notes:
-        _say(note)
+    for line in dictionary_lines(options):
+        _say(line)
 
 
 def _runs(options: argparse.Namespace) -> None:

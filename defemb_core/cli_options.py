@@ -37,7 +37,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add --plm, --revision, --dictionary and an option for each of the settings."""
     parser.add_argument("--plm", default=BUNDLED, help="'bundled', a hub name, or a folder (default: %(default)s)")
     parser.add_argument("--revision", help="the hub's branch, tag or commit")
-    parser.add_argument("--dictionary", default=WORDNET, help="'wordnet' or 'wordnet:FOLDER'")
+    parser.add_argument("--dictionary", default=WORDNET, help="'wordnet', 'wordnet:FOLDER', 'wiktionary:FILE'")
     for name, kind, what in NUMBERS:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(Settings, name), help=what)
     switch = argparse.BooleanOptionalAction

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from defemb_core.progress import Progress
@@ -45,3 +47,26 @@ class Bar:
         elif "validation" in figures:  # the loss curve, a line an evaluation
             sys.stderr.write(f"{stage} {done:,} of {total:,}:{self.said}\n")
         self.stage = stage
+
+
+@contextmanager
+def stages_shown() -> Iterator[Progress]:
+    """Show on stderr how far work is that is no run: a bar a stage on a terminal, a plain line a stage otherwise."""
+    from tqdm import tqdm
+
+    bar: Any = tqdm(total=100, bar_format="{desc:<24} {percentage:3.0f}% |{bar}| {elapsed}", disable=None)
+    last = ""
+
+    def show(stage: str, done: int, total: int, /, **figures: float) -> None:
+        del figures
+        nonlocal last
+        if bar.disable and stage != last:
+            sys.stderr.write(f"{stage}\n")
+        elif not bar.disable:
+            bar.set_description_str(stage, refresh=False)
+            bar.n = round(100 * done / max(total, 1))
+            bar.refresh()
+        last = stage
+
+    with bar:
+        yield show

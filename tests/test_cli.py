@@ -164,6 +164,22 @@ def test_dictionary(capfd, tiny_lexicon, tiny_dictionary):
     assert f"{tiny_dictionary.definitions.height:,} senses" in capfd.readouterr().out
 
 
+def test_a_large_dictionary_is_read_for_the_vocabularys_words_only(capfd, tmp_path, words, tiny_dictionary):
+    dump, out = tmp_path / "dump.jsonl", tmp_path / "run"
+    lines = tiny_dictionary.definitions.select("word", "definition").rows()
+    with dump.open("w", encoding="utf-8") as file:
+        for word, text in [*lines, *((f"{word}zz", text) for word, text in lines)]:  # half of them stand for no row
+            file.write(json.dumps({"word": word, "lang_code": "en", "senses": [{"glosses": [text]}]}) + "\n")
+    assert main(["dictionary", f"wiktionary:{dump}"]) == 0
+    assert capfd.readouterr().out.startswith("wiktionary: ")
+    assert main([*words, "--dictionary", f"wiktionary:{dump}", "--out", str(out)]) == 0
+    found = load_reconstruction(out)
+    assert found.evidence["coverage"]["rebuilt"] > 100
+    assert 0 < found.provenance["dictionary"]["senses"] <= len(lines)
+    assert main(["estimate", *words[1:], "--dictionary", f"wiktionary:{dump}"]) == 0
+    assert "method instant" in capfd.readouterr().out
+
+
 def test_export(capfd, tmp_path, tiny_run):
     capfd.readouterr()
     assert main(["export", "tiny", "--to", "npy", "--out", str(tmp_path / "table.npy")]) == 0

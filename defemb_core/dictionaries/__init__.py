@@ -127,10 +127,20 @@ def _load_glossary(place: str | None, vocabulary: pl.DataFrame | None) -> Dictio
     return load_glossary(place, vocabulary)
 
 
+def _load_wiktionary(place: str | None, vocabulary: pl.DataFrame | None) -> Dictionary:
+    from defemb_core.dictionaries.wiktionary import load_wiktionary  # imports this module
+
+    return load_wiktionary(place, vocabulary)
+
+
 Loader = Callable[[str | None, pl.DataFrame | None], Dictionary]
 """Takes the place after the colon and the vocabulary frame."""
 
-_LOADERS: Final[Mapping[str, Loader]] = {WORDNET: _load_wordnet, GLOSSARY: _load_glossary}
-_KNOWN: Final = ("wordnet", "wordnet:FOLDER", "glossary", "glossary:FILE")
+_LOADERS: Final[Mapping[str, Loader]] = {
+    WORDNET: _load_wordnet,
+    GLOSSARY: _load_glossary,
+    "wiktionary": _load_wiktionary,
+}
+_KNOWN: Final = ("wordnet", "wordnet:FOLDER", "wiktionary:FILE", "glossary", "glossary:FILE")
 # A comma between two sources; a path may have commas of its own.
 _BETWEEN: Final = re.compile(rf",(?=\s*(?:{'|'.join(_LOADERS)})\s*(?:[:,]|$))")
