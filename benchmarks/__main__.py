@@ -1,8 +1,9 @@
 """Run one benchmark by name, or list them: `python -m benchmarks [NAME] [--option ...]`."""
 
-import os
 import sys
 from importlib import import_module
+
+from defemb_core.process_setup import set_up_process
 
 NAMES = {
     "quality": "held-out tokens, choices behind the defaults, word similarity, isotropy (about ten minutes)",
@@ -25,7 +26,7 @@ def main() -> int:
     if name not in NAMES:
         print(f"unknown benchmark {name!r}; choose one of {', '.join(NAMES)}", file=sys.stderr)
         return 2
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as `python -m defemb_core` does
+    set_up_process()  # as `python -m defemb_core` does
     import_module(f"benchmarks.{name}").main(sys.argv[2:])
     return 0
 

@@ -19,7 +19,7 @@ ORDER = [
     "baselines", "methods", "reconstruction", "reconstruction_files", "sizes", "costs", "estimate",
     "comparison", "palette", "figures",
     "export_card", "export_checkpoint", "export", "runs", "processes", "terminal",
-    "cli_options", "cli_estimate", "cli_dictionary", "cli", "__main__",
+    "cli_options", "cli_estimate", "cli_dictionary", "cli", "process_setup", "__main__",
 ]  # fmt: skip
 """Every module and package of the core; each may import those before it."""
 ANALYSES = {"spectrum", "isotropy", "neighbours", "projection", "umap_projection"}
