@@ -51,6 +51,7 @@ class Numeral:
         sign: "-", "+", "±" or "".
         unit: a currency, percent or degree sign that is attached, or "".
         style: how its digits look where that is not the common way: "superscript", "circled", "Arabic-Indic"; or "".
+        grouped: whether the digits are in groups of thousands.
         neighbours: the texts of the next smaller and the next larger number in the same form, as far as they exist.
     """
 
@@ -60,12 +61,13 @@ class Numeral:
     sign: str = ""
     unit: str = ""
     style: str = ""
+    grouped: bool = False
     neighbours: tuple[str, ...] = ()
 
     @property
     def is_year(self) -> bool:
         """Whether a reader would take it for a year: four digits alone, 1100 to 2099."""
-        alone = self.form == "whole" and not (self.sign or self.unit or self.style or self.part)
+        alone = self.form == "whole" and not (self.sign or self.unit or self.style or self.grouped)
         return alone and len(self.digits) == 4 and "1100" <= self.digits <= "2099"
 
 
@@ -105,7 +107,7 @@ def _read_match(found: re.Match[str], style: str) -> Numeral | None:
     grouped = "," in (found["whole"] or "")
     near = (f"{int(n):,}" if grouped else n for n in _around(digits) if not sign)
     marked = tuple(f"{found['before']}{n}{found['after']}" for n in near)
-    return Numeral("whole", digits, "", sign, unit, style, marked)
+    return Numeral("whole", digits, "", sign, unit, style, grouped, marked)
 
 
 def _read_character(text: str) -> Numeral | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import sys
 import unicodedata
 from functools import cache
@@ -39,12 +40,11 @@ _ALSO: Final = {
     "\t": "tab", "\n": "line feed, new line", "\r": "carriage return", "\"": "double quote", "\\": "backslash",
     "\u200d": "joiner", "\ufe0f": "shown as an emoji",
 }  # fmt: skip
-# What the name of a letter says after its script.
-_AFTER_SCRIPT: Final = (
-    " LETTER ", " CAPITAL ", " SMALL ", " SYLLABLE ", " VOWEL ", " SIGN ", " DIGIT ", " MODIFIER ", " SUBJOINED ",
-    " CHOSEONG ", " JUNGSEONG ", " JONGSEONG ", " IDEOGRAPH", " CONSONANT ", " NUMERAL ", " LIGATURE ", " SUBSCRIPT ",
-    " CHARACTER ",
-)  # fmt: skip
+# The start of a letter's name, up to what the name says after the script.
+_SCRIPT: Final = re.compile(
+    r"(?!MODIFIER)(.+?) (?:LETTER|CAPITAL|SMALL|SYLLABLE|VOWEL|SIGN|DIGIT|MODIFIER|SUBJOINED|CHOSEONG|JUNGSEONG"
+    r"|JONGSEONG|IDEOGRAPH|CONSONANT|NUMERAL|LIGATURE|SUBSCRIPT|CHARACTER) "
+)
 _TAGS: Final = {
     "<super>": "written raised", "<sub>": "written lowered", "<wide>": "in full width", "<narrow>": "in half width",
     "<circle>": "in a circle", "<square>": "in a square", "<font>": "in another type face",
@@ -66,8 +66,8 @@ def load_unicode(place: str | None, vocabulary: pl.DataFrame | None) -> Dictiona
         vocabulary: the vocabulary frame; None for every character that has a name.
 
     Returns:
-        A dictionary named "unicode" with the column `related`: the letters next to a letter, or the characters that it
-        is made of. Its digest covers Python's version and that of its Unicode data.
+        A dictionary named "unicode" with the column `related`: the common characters that one is made of. Its digest
+        covers Python's version and that of its Unicode data.
 
     Raises:
         DictionaryError: a place was given.
@@ -82,10 +82,10 @@ def load_unicode(place: str | None, vocabulary: pl.DataFrame | None) -> Dictiona
     lines, unnamed = [], 0
     for text in texts:
         if definition := define_text(text):
-            lines.append((text, None, definition, UNICODE, None, _related(text)))
+            lines.append((text, None, definition, UNICODE, None, _made_of(text)))
             unnamed += _is_ideograph(text) and text not in ideograph_names()
-    frame = pl.DataFrame(lines, schema=["word", "pos", "definition", "source", "form_of", "related"], orient="row")
-    frame = frame.cast({name: pl.String() for name in frame.columns}).with_columns(
+    schema = {name: pl.String() for name in (*DEFINITION_SCHEMA, "related") if name != "sense"}
+    frame = pl.DataFrame(lines, schema=schema, orient="row").with_columns(
         sense=pl.int_range(pl.len(), dtype=pl.Int32).over(pl.col("word").str.to_lowercase())
     )
     made_by = f"Unicode {unicodedata.unidata_version} of Python {platform.python_version()}"
@@ -105,9 +105,9 @@ def _short(vocabulary: pl.DataFrame) -> pl.Series:
 
 def define_text(text: str) -> str | None:
     """Return the definition of a character, an emoji sequence or a run of signs; None for any other text."""
-    whole = unicodedata.normalize("NFC", text)
-    if len(whole) == 1:
-        return define_character(whole)
+    whole = unicodedata.normalize("NFC", text) if len(text) > 1 else text
+    if len(whole) < 2:
+        return define_character(whole) if whole else None
     if not all(ord(c) in _PARTS or unicodedata.category(c)[0] in "PSZ" for c in whole):
         keycap = whole[-1] == "\u20e3" and len(whole.replace("\ufe0f", "")) == 2
         return f"emoji of a key with the {_name(whole[0])}" if keycap else None
@@ -133,9 +133,9 @@ def define_character(character: str) -> str | None:
     if kind is None:
         return None
     if _is_ideograph(character):
-        return _define_ideograph(character)
-    also = f", {_ALSO[character]}" if character in _ALSO else ""
-    name, script = _name(character), _script(character)
+        return _define_ideograph(unicodedata.normalize("NFC", character))
+    name, script, other = _name(character), _script(character), _ALSO.get(character, "")
+    also = f", {other}" if other not in ("", name) else ""
     of = f" of the {script} script" if script else ""
     way = _TAGS.get(unicodedata.decomposition(character).partition(" ")[0])
     return f"{name}{also}; {kind}{of}{f', {way}' if way else ''}"
@@ -190,22 +190,13 @@ def _name(character: str) -> str:
 
 def _script(character: str) -> str:
     """The script that a letter, mark or digit belongs to, from the start of its name; "" where that tells none."""
-    name = unicodedata.name(character, "")
     if unicodedata.category(character)[0] not in "LMN":
         return ""
-    ends = [name.find(word) for word in _AFTER_SCRIPT if name.find(word) > 0]
-    return name[: min(ends)].lower() if ends and not name.startswith("MODIFIER") else ""
+    found = _SCRIPT.match(unicodedata.name(character, ""))
+    return found[1].lower() if found else ""
 
 
-def _related(text: str) -> str | None:
-    """The letters next to a letter in its script; else what a character is made of, in common characters."""
-    if len(text) != 1:
-        return None
-    made_of = unicodedata.normalize("NFKD", text)
-    if made_of != text and not unicodedata.category(text).startswith("C"):
-        return made_of.strip() or None
-    if unicodedata.category(text)[0] not in "LM" or _is_ideograph(text):
-        return None
-    near = [chr(code) for code in (ord(text) - 1, ord(text) + 1) if 0 <= code <= sys.maxunicode]
-    alike = [c for c in near if unicodedata.category(c) == unicodedata.category(text) and _script(c) == _script(text)]
-    return ", ".join(alike) or None
+def _made_of(text: str) -> str | None:
+    """What a character is made of in common characters: "fi" of a ligature, "2" of a raised two."""
+    made_of = unicodedata.normalize("NFKD", text).strip()
+    return made_of if len(text) == 1 and made_of != text and made_of else None
