@@ -1,10 +1,12 @@
 """The bundled PLM and the whole of WordNet, by method instant: what the app shows first has to stay this good."""
 
 import numpy as np
+import polars as pl
 import pytest
 from installed import real_wordnet
 
 from defemb_core import reconstruction
+from defemb_core.definitions import match_definitions
 from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.plm import load_plm
@@ -49,6 +51,20 @@ def test_half_the_vocabulary_and_nothing_special_is_rebuilt(plm, vocabulary, mad
     assert made.matrix[kept].tobytes() == plm.matrix[kept].tobytes()
     assert np.isin(kinds[kept], ["special", "unused"]).sum() == 5 + 994  # [PAD] and its kin, [unused0] to [unused993]
     assert np.isfinite(made.matrix).all()
+
+
+def test_every_numeral_and_character_of_the_bundled_plm_is_defined(vocabulary):
+    dictionary = load_dictionary("numerals,unicode", vocabulary)
+    matches = match_definitions(vocabulary, dictionary)
+    rows = vocabulary.with_columns(has=pl.col("token_id").is_in(matches["token_id"].implode()))
+    numbers = rows.filter(pl.col("kind") == "number")
+    assert numbers.height > 900
+    assert numbers["has"].all()
+    reserved = pl.col("kind").cast(pl.String).is_in(["special", "unused"])
+    characters = rows.filter((pl.col("text").str.len_chars() == 1) & ~reserved)
+    assert characters.height > 1_900
+    assert characters["has"].mean() >= 0.95
+    assert set(matches.filter(pl.col("token_id").is_in(numbers["token_id"].implode()))["how"]) == {"numeral"}
 
 
 @pytest.fixture

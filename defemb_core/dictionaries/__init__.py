@@ -16,6 +16,10 @@ WORDNET = "wordnet"
 """The dictionary that is used unless another is named."""
 GLOSSARY = "glossary"
 """The user's own definitions, which outrank all others."""
+NUMERALS = "numerals"
+UNICODE = "unicode"
+WN = "wn"
+WIKTIONARY = "wiktionary"
 
 DEFINITION_SCHEMA: Final[Mapping[str, pl.DataType]] = {
     "word": pl.String(),  # as a reader writes it: own case, spaces
@@ -133,14 +137,45 @@ def _load_wiktionary(place: str | None, vocabulary: pl.DataFrame | None) -> Dict
     return load_wiktionary(place, vocabulary)
 
 
+def _load_numerals(language: str | None, vocabulary: pl.DataFrame | None) -> Dictionary:
+    from defemb_core.dictionaries.numerals import load_numerals
+
+    return load_numerals(language, vocabulary)
+
+
+def _load_unicode(place: str | None, vocabulary: pl.DataFrame | None) -> Dictionary:
+    from defemb_core.dictionaries.unicode_names import load_unicode
+
+    return load_unicode(place, vocabulary)
+
+
+def _load_wn(lexicon: str | None, vocabulary: pl.DataFrame | None) -> Dictionary:
+    from defemb_core.dictionaries.wn_package import load_wn
+
+    return load_wn(lexicon)
+
+
 Loader = Callable[[str | None, pl.DataFrame | None], Dictionary]
 """Takes the place after the colon and the vocabulary frame."""
 
 _LOADERS: Final[Mapping[str, Loader]] = {
     WORDNET: _load_wordnet,
+    WN: _load_wn,
+    NUMERALS: _load_numerals,
+    UNICODE: _load_unicode,
     GLOSSARY: _load_glossary,
-    "wiktionary": _load_wiktionary,
+    WIKTIONARY: _load_wiktionary,
 }
-_KNOWN: Final = ("wordnet", "wordnet:FOLDER", "wiktionary:FILE", "glossary", "glossary:FILE")
+_KNOWN: Final = (
+    "wordnet",
+    "wordnet:FOLDER",
+    "wiktionary:FILE",
+    "wn:LEXICON",
+    "numerals",
+    "numerals:LANGUAGE",
+    "unicode",
+    "glossary",
+    "glossary:FILE",
+)
 # A comma between two sources; a path may have commas of its own.
 _BETWEEN: Final = re.compile(rf",(?=\s*(?:{'|'.join(_LOADERS)})\s*(?:[:,]|$))")
