@@ -96,6 +96,41 @@ def test_only_whole_words_are_looked_up():
     assert matches["token_id"].unique().to_list() == [0]
 
 
+def found_in(frame, senses, **columns):
+    """Which word, and how, each text is found by."""
+    source = dictionary(senses, **columns)
+    described = describe_matches(frame, match_definitions(frame, source), source)
+    return {text: (word, how) for text, word, how in described.select("text", "word", "how").iter_rows()}
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("café", "cafe"),
+        ("Cafe", "café"),  # a tokenizer that drops accents, a dictionary that has them
+        ("cafe\u0301", "café"),  # the accent as a character of its own
+        ("ice-cream", "ice cream"),
+        ("ice_cream", "ice-cream"),
+        ("o’clock", "o'clock"),
+        ("crème-brûlée", "creme brulee"),
+    ],
+)
+def test_another_spelling_counts_where_a_source_has_no_other(text, word):
+    frame = vocabulary("cat", text)
+    assert found_in(frame, [(word, "right"), ("other", "wrong")]) == {text: (word, "respelled")}
+    assert found_in(frame, [(word, "less"), (text.upper(), "right")]) == {text: (text.upper(), "case-folded")}
+
+
+def test_what_is_another_word_is_no_other_spelling():
+    assert found_in(vocabulary("icecream", "cafes", "oclock"), [("ice cream", ""), ("café", ""), ("o'clock", "")]) == {}
+
+
+def test_a_form_is_found_by_its_lemma():
+    forms = pl.Series([None, "dog", "cafe"], dtype=pl.String)
+    found = found_in(vocabulary("dog", "DOGS", "cafés"), [("dog", ""), ("dogs", ""), ("cafés", "")], form_of=forms)
+    assert found == {"dog": ("dog", "exact"), "DOGS": ("dogs", "lemma"), "cafés": ("cafés", "lemma")}
+
+
 def test_underscores_read_as_blanks():
     assert glosses(vocabulary("ice_cream")) == {"ice_cream": [("frozen milk", "case-folded")]}
 
@@ -136,6 +171,7 @@ def test_matches_in_words():
     described = describe_matches(frame, match_definitions(frame, source), source)
     assert set(described.columns) == {
         "token_id", "text", "definition", "weight", "how", "word", "pos", "gloss", "related", "sense", "source",
+        "form_of",
     }  # fmt: skip
     assert described["text"].to_list() == ["turkey"] * 2 + ["bank"] * 4
     assert described["gloss"].to_list() == [SENSES[i][1] for i in (4, 5, 0, 1, 2, 3)]

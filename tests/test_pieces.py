@@ -109,6 +109,14 @@ def test_a_words_first_sense_counts_and_words_alone_do(tiny_plm, tiny_vocabulary
     assert sorted(made.select("token_id", "definition").rows()) == sorted((row, 1) for row in set(ids))
 
 
+def test_forms_of_words_tell_of_no_piece(tiny_plm, tiny_vocabulary, tiny_dictionary):
+    dictionary = dictionary_of(tiny_dictionary, ("dogman", "a man", 0), ("dogmen", "plural of dogman: a man", 0))
+    form_of = pl.when(pl.col("word") == "dogmen").then(pl.lit("dogman"))
+    dictionary = dataclasses.replace(dictionary, definitions=dictionary.definitions.with_columns(form_of=form_of))
+    made = match_pieces(tiny_plm, tiny_vocabulary, dictionary, np.array([], dtype=np.int64))
+    assert set(made["text"]) == {"dogman"}
+
+
 def test_a_piece_that_a_word_has_twice_is_asked_for_where_it_comes_first(tiny_plm, tiny_vocabulary, tiny_dictionary):
     ids = tiny_plm.tokenizer.encode("dogzzz", add_special_tokens=False).ids
     [(row, times)] = [item for item in Counter(ids).items() if item[1] > 1]

@@ -23,7 +23,7 @@ DEFINITION_SCHEMA: Final[Mapping[str, pl.DataType]] = {
     "definition": pl.String(),  # without usage examples
     "sense": pl.Int32(),  # 0 = first, numbered per case-folded word
     "source": pl.String(),  # the dictionary's name
-    "form_of": pl.String(),  # the lemma that `word` is an inflection of, or null
+    "form_of": pl.String(),  # the lemma whose definition this is, if `word` is a form of it; else null
 }
 """Columns that every definition frame has, one line a sense; a source may add its own."""
 
@@ -113,7 +113,7 @@ def _load(part: str, spec: str, vocabulary: pl.DataFrame | None) -> Dictionary:
 def _load_wordnet(folder: str | None, vocabulary: pl.DataFrame | None) -> Dictionary:
     from defemb_core.dictionaries.wordnet import load_wordnet  # imports this module
 
-    return load_wordnet(folder)
+    return load_wordnet(folder, vocabulary)
 
 
 Loader = Callable[[str | None, pl.DataFrame | None], Dictionary]
