@@ -142,7 +142,7 @@ def _reconstruct(options: argparse.Namespace) -> None:
         plm = load_plm(options.plm, options.revision)
         source = options.frequency or default_source(tokenizer_kind(plm.tokenizer))
         vocabulary = plm_vocabulary(plm, source, groups)
-        dictionary = load_dictionary(options.dictionary)
+        dictionary = load_dictionary(options.dictionary, vocabulary)
         if reporter:
             reporter.shares = stage_shares(settings.method, plm.has_decoder_table)
             if line := announcement(plm, vocabulary, dictionary, settings):
@@ -262,6 +262,8 @@ def _dictionary(options: argparse.Namespace) -> None:
 
     dictionary = load_dictionary(options.dictionary)
     _say(f"{dictionary.name}: {dictionary.definitions.height:,} senses from {dictionary.origin}")
+    for note in dictionary.notes:
+        _say(note)
 
 
 def _runs(options: argparse.Namespace) -> None:

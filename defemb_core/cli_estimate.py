@@ -48,7 +48,9 @@ def estimate_lines(options: argparse.Namespace) -> list[str]:
 
     settings, machine = read_settings(options), _machine(options)
     plm = load_plm(options.plm, options.revision)
-    made = estimate_reconstruction(plm, plm_vocabulary(plm), load_dictionary(options.dictionary), settings, machine)
+    vocabulary = plm_vocabulary(plm)
+    dictionary = load_dictionary(options.dictionary, vocabulary)
+    made = estimate_reconstruction(plm, vocabulary, dictionary, settings, machine)
     preset = f", preset {settings.preset}" if made.updates else ""
     lines = [f"{plm.title}, method {settings.method}{preset}, on {_in_words(machine)}"]
     if made.updates:

@@ -139,10 +139,22 @@ def hide_word(text: str, word: str, by: str) -> str:
 
 
 def coverage(vocabulary: pl.DataFrame, matches: pl.DataFrame, by: str = "group") -> pl.DataFrame:
-    """Return how many rows have a definition, by a column of the vocabulary frame ("group" or "kind").
+    """Return how many rows have a definition, by a column of the vocabulary frame or of the matches.
 
-    Columns: that one, `rows`, `covered`, `share` (0 to 1).
+    Columns: that one, `rows`, `covered`, `share` (0 to 1). By a column of the matches ("how"; "source" if they are
+    described) `rows` are all rows and a row counts where its first definition belongs.
+
+    Args:
+        vocabulary: the rows that count.
+        matches: as match_definitions or describe_matches return them.
+        by: "group", "kind", "how" or "source".
     """
-    marked = vocabulary.with_columns(has=pl.col("token_id").is_in(matches["token_id"].implode()))
-    counted = marked.group_by(by).agg(rows=pl.len(), covered=pl.col("has").sum()).sort(by)
+    if by in vocabulary.columns:
+        marked = vocabulary.with_columns(has=pl.col("token_id").is_in(matches["token_id"].implode()))
+        counted = marked.group_by(by).agg(rows=pl.len(), covered=pl.col("has").sum()).sort(by)
+    else:
+        found = matches.join(vocabulary, on="token_id", how="semi", maintain_order="left")
+        first = found.unique("token_id", keep="first", maintain_order=True)
+        counted = first.group_by(by).agg(rows=pl.lit(vocabulary.height, dtype=pl.UInt32), covered=pl.len())
+        counted = counted.sort("covered", by, descending=[True, False])
     return counted.with_columns(share=pl.col("covered") / pl.col("rows"))

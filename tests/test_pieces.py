@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from defemb_core import methods, trained
 from defemb_core.definitions import describe_matches, match_definitions
 from defemb_core.dictionaries import Dictionary
-from defemb_core.evaluation.held_out import split_words
+from defemb_core.evaluation.held_out import split_words, word_families
 from defemb_core.features import bag_of_embeddings, definition_texts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.pieces import MAX_PIECES, MAX_WORDS, cuts_of, match_pieces
@@ -200,12 +200,12 @@ def test_pieces_change_nothing_for_whole_words(rebuild, whole, mentions):
 def test_held_out_pieces_are_never_learned_from(rebuild, monkeypatch, whole, found, tiny_vocabulary):
     given, real = [], trained.train
     monkeypatch.setattr(trained, "train", lambda *more: given.append(more) or real(*more))
-    rebuild("trained", rare_weight=1.0)
+    made = rebuild("trained", rare_weight=1.0)
     [(_, examples, validation, *_)] = given
     learned = {*examples.row.tolist(), *validation.row.tolist()}
     rows = found["token_id"].unique().sort().to_numpy()
     for part in (whole, rows):
-        fitted, held = split_words(methods.folded_words(tiny_vocabulary, part), 0)
+        fitted, held = split_words(word_families(made.definitions, tiny_vocabulary, part), 0)
         assert set(part[fitted].tolist()) <= learned
         assert not set(part[held].tolist()) & learned
 

@@ -75,11 +75,21 @@ def load_dictionary(spec: str, vocabulary: pl.DataFrame | None = None) -> Dictio
     Raises:
         DictionaryError: A name is unknown or given twice, or a dictionary cannot be found or read.
     """
-    parts = [part.strip() for part in _BETWEEN.split(spec)]
+    parts = parts_of(spec)
     parts.sort(key=lambda part: part.partition(":")[0] != GLOSSARY)
     if twice := sorted({part for part in parts if parts.count(part) > 1}):
         raise DictionaryError(f"dictionary {spec!r} names {', '.join(twice)} twice; name each once")
     return combined([_load(part, spec, vocabulary) for part in parts])
+
+
+def parts_of(spec: str) -> list[str]:
+    """Return the dictionaries that a spec names, in its order, each "NAME" or "NAME:PLACE"."""
+    return [part.strip() for part in _BETWEEN.split(spec)]
+
+
+def known_sources() -> tuple[str, ...]:
+    """Return the names that a spec may have."""
+    return tuple(_LOADERS)
 
 
 def combined(sources: list[Dictionary]) -> Dictionary:

@@ -12,7 +12,7 @@ import polars as pl
 import streamlit as st
 
 from defemb_core.comparison import Analysis, Comparison, open_comparison, read_analysis, token_changes
-from defemb_core.dictionaries import Dictionary, load_dictionary
+from defemb_core.dictionaries import Dictionary, load_dictionary, parts_of
 from defemb_core.frequency import Groups, Source, default_source, plm_vocabulary
 from defemb_core.hub import BUNDLED
 from defemb_core.neighbours import normalise_rows
@@ -35,11 +35,12 @@ def _plm(name: str, revision: str | None, stamp: float) -> PLM:
 
 
 def _stamp(name: str) -> float:
-    """Return when a local folder's files last changed, 0 for what is none."""
+    """Return when a file, or a local folder's files, last changed, 0 for what is neither."""
     if not name:
         return 0.0
     try:
-        return max(file.stat().st_mtime for file in Path(name).expanduser().iterdir())
+        path = Path(name).expanduser()
+        return max(file.stat().st_mtime for file in (path.iterdir() if path.is_dir() else [path]))
     except (OSError, RuntimeError, ValueError):
         return 0.0
 
@@ -81,14 +82,19 @@ def frequency_in_words(plm: PLM) -> str:
 
 
 def dictionary_named(spec: str) -> Dictionary:
-    """Return the dictionary; read again when the files in a folder that it names change."""
-    return _dictionary(spec, _stamp(spec.partition(":")[2]))
+    """Return the dictionary for the chosen PLM's vocabulary; read again when the files that either names change."""
+    plm = chosen_plm()
+    places = [part.partition(":")[2] for part in parts_of(spec)]
+    vocabulary = vocabulary_of(plm, *frequency_choice(plm_named(plm)))
+    return _dictionary(vocabulary, str(plm_named(plm).folder), _stamp(plm), spec, tuple(map(_stamp, places)))
 
 
 @st.cache_resource(show_spinner="Reading the dictionary", max_entries=3)
-def _dictionary(spec: str, stamp: float) -> Dictionary:
-    del stamp
-    return load_dictionary(spec)
+def _dictionary(
+    _vocabulary: pl.DataFrame, folder: str, plm_stamp: float, spec: str, stamps: tuple[float, ...]
+) -> Dictionary:
+    del folder, plm_stamp, stamps
+    return load_dictionary(spec, _vocabulary)
 
 
 def complete_runs(plm: str | None = None) -> list[Path]:
