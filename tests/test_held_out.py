@@ -151,9 +151,20 @@ SENSES = senses_of(
 
 def test_forms_of_one_word_are_of_one_family():
     vocabulary = pl.DataFrame({"token_id": range(6), "text": ["the", "dogs", "Two", "none", "4", "doggy"]})
-    found = word_families(SENSES, vocabulary, np.array([1, 2, 4, 5]))
-    assert found.tolist() == ["dog", "two", "4", "dog"]
-    assert word_families(SENSES.clear(), vocabulary, np.array([5, 0])).tolist() == ["doggy", "the"]
+    ids = np.array([0, 1, 2, 4, 5])
+    assert families(SENSES, vocabulary, ids) == [{0}, {1, 5}, {2}, {4}]
+    chained = senses_of((1, "a", "", ""), (2, "a", "", ""), (2, "B", "", ""), (4, "b", "", ""))
+    assert families(chained, vocabulary, ids) == [{0}, {1, 2, 4}, {5}]
+    assert families(senses_of((0, "DOGS", "", "")), vocabulary, ids) == [{0, 1}, {2}, {4}, {5}]  # a lemma has a row
+    assert families(SENSES.clear(), vocabulary.with_columns(text=pl.lit("Dog")), ids) == [set(ids.tolist())]
+
+
+def families(senses, vocabulary, ids):
+    """Rows that go together."""
+    found = {}
+    for token, family in zip(ids.tolist(), word_families(senses, vocabulary, ids).tolist(), strict=True):
+        found.setdefault(family, set()).add(token)
+    return sorted(found.values(), key=min)
 
 
 def test_figures_by_source_and_way_of_matching_are_means_over_their_tokens():

@@ -8,7 +8,7 @@ from tiny_wordnet import write_tiny_wordnet
 
 from defemb_core.definitions import describe_matches, match_definitions
 from defemb_core.dictionaries import load_dictionary, wordnet
-from defemb_core.dictionaries.inflections import inflected_senses, read_exceptions
+from defemb_core.dictionaries.inflections import SHOWN_BY, inflected_senses, read_exceptions
 from defemb_core.errors import DictionaryError
 from defemb_core.vocabulary import CASES, KINDS
 
@@ -134,14 +134,27 @@ def test_lines_are_those_of_the_lemma(forms, senses):
     assert found["word"].to_list() == ["dogs"] * 3
     assert found["form_of"].to_list() == ["dog"] * 3
     assert found["sense"].to_list() == [0, 1, 2]
-    for column in ("pos", "source", "synset", "related"):
+    for column in ("pos", "source", "synset"):
         assert found[column].to_list() == lemma[column].to_list()
+    assert found["related"].to_list() == [SHOWN_BY["plural"]] * 2 + [SHOWN_BY["third person"]]
+    assert forms("am")["related"].to_list() == [None]  # what kind of form is not known
 
 
-def test_defined_words_are_passed_over_and_each_text_counts_once(forms):
+def test_a_word_is_no_form_of_itself_and_each_text_counts_once(forms):
     assert forms("dog", "Dog", "CAFE", "ice_cream", "xyzzy", "", "s", "'s", "ing").is_empty()
     assert forms().is_empty()
     assert forms("dogs", "DOGS", "dogs").equals(forms("dogs"))
+
+
+def test_forms_that_are_words_have_the_lemmas_senses_after_their_own(forms, senses):
+    own = senses.filter(pl.col("word").str.to_lowercase() == "axe").height
+    exceptions = pl.DataFrame(
+        [("axe", "ax", "noun"), ("turkey", "dog", "noun")], schema=["form", "base", "pos"], orient="row"
+    )
+    found = inflected_senses(senses, pl.Series(["axe", "turkey"]), exceptions)
+    assert found.select("word", "form_of", "sense").rows() == [
+        ("axe", "ax", own), ("turkey", "dog", 2), ("turkey", "dog", 3)
+    ]  # fmt: skip
 
 
 def test_short_words_and_double_s_are_no_forms(forms):
@@ -231,7 +244,7 @@ def test_words_of_a_vocabulary_that_are_forms_are_added_after_wordnets_own(tiny)
         ("dogs", "dog"), ("canes", "canine"), ("darker", "dark"), ("river banks", "river bank")
     }  # fmt: skip
     assert found.digest == own.digest
-    assert any("4 words of the vocabulary" in note for note in found.notes)
+    assert any("4 words of the vocabulary are forms" in note for note in found.notes)
     assert own.notes == ()
     matches = match_definitions(frame, found)
     told = describe_matches(frame, matches, found).select("text", "how").unique()

@@ -39,6 +39,17 @@ _RULES: Final = (
     ("adjective", "er", "e", "comparative"),
     ("adjective", "est", "e", "superlative"),
 )
+SHOWN_BY: Final = {
+    "plural": "plural, several, many, more than one",
+    "third person": "third person, present tense, he does, she does",
+    "past": "past, past tense, earlier, formerly, did",
+    "present participle": "present participle, progressive, doing, being",
+    "comparative": "comparative, more, to a greater degree, than",
+    "superlative": "superlative, most, to the greatest degree",
+    "possessive": "possessive, belonging to",
+    "negated form": "negative, not",
+}
+"""Related words of a form, in place of its lemma's: what sets the two apart (measured: benchmarks/RESULTS.md)."""
 # What a rule leaves has three letters or a digit at least: "its" is no plural of "IT", nor "bing" a form of "be".
 _SHORTEST: Final = r"\w.*\w.*\w|\d"
 _UNLISTED: Final = (("does", "do", "verb"), ("doing", "do", "verb"))  # too short for the rules, regular for the lists
@@ -88,19 +99,23 @@ def inflected_senses(senses: pl.DataFrame, texts: pl.Series, exceptions: pl.Data
 
     Args:
         senses: WordNet's own, one line a word and synset.
-        texts: what may be forms; those that `senses` has, perhaps in another case, are passed over.
+        texts: what may be forms. Those that `senses` has, perhaps in another case, may be forms of other words too:
+            "left" of "leave".
         exceptions: as read_exceptions returns them.
 
     Returns:
-        Lines as in `senses`, each text's in the order of the lemmas' senses, those of listed forms first. `word` is the
-        form, with capitals where the lemma has them, `form_of` the lemma; `definition` begins with what the one is to
-        the other: "plural of dog: ...".
+        Lines as in `senses`, each text's in the order of the lemmas' senses, those of listed forms first, numbered on
+        from the text's own. `word` is the form, with capitals where the lemma has them, `form_of` the lemma;
+        `definition` begins with what the one is to the other, "plural of dog: ...", and `related` is `SHOWN_BY` of it.
     """
     own = senses.with_columns(base=folded("word"))
     found = _lemmas(_spellings(texts), own.select("base", "pos").unique(), exceptions)
+    counts = own.group_by("base").agg(before=pl.len().cast(pl.Int32))
+    found = found.join(counts, left_on="text", right_on="base", how="left", maintain_order="left")
     lines = own.join(found, on=["base", "pos"]).sort("text", "order", "sense", "base", maintain_order=True)
     lines = lines.with_columns(
-        sense=pl.int_range(pl.len(), dtype=pl.Int32).over("text"),
+        sense=pl.int_range(pl.len(), dtype=pl.Int32).over("text") + pl.col("before").fill_null(0),
+        related=pl.col("relation").replace_strict(SHOWN_BY, default=None, return_dtype=pl.String),
         form_of="word",
         word=pl.struct("text", "word").map_batches(_cased, return_dtype=pl.String),
         definition=pl.format("{} of {}: {}", "relation", "word", "definition"),
@@ -134,8 +149,7 @@ def _lemmas(spellings: pl.DataFrame, lemmas: pl.DataFrame, exceptions: pl.DataFr
         lemmas: `base` (a word, folded) and `pos`.
         exceptions: as read_exceptions returns them.
     """
-    unknown = spellings.join(lemmas, left_on="text", right_on="base", how="anti", maintain_order="left")
-    parts = _parts(unknown)
+    parts = _parts(spellings)
     listed = parts.join(exceptions, left_on="part", right_on="form").with_columns(_relation_of_listed(), _order(0))
     ruled = pl.concat([_detached(parts, *rule) for rule in _RULES])
     ruled = ruled.join(listed, on=["text", "part", "pos"], how="anti").with_columns(_order(1))
@@ -144,6 +158,7 @@ def _lemmas(spellings: pl.DataFrame, lemmas: pl.DataFrame, exceptions: pl.DataFr
     made = pl.concat([frame.select(ruled.columns) for frame in (bare, listed, ruled)])
     made = made.filter(_has_such_forms()).with_columns(_whole_relation(), base=pl.concat_str("head", "base", "tail"))
     known = made.join(lemmas, on=["base", "pos"], how="semi", maintain_order="left")
+    known = known.filter(pl.col("base") != pl.col("text"))
     known = known.unique(["text", "base", "pos"], keep="first", maintain_order=True)
     return known.select("text", "base", "pos", "relation", "order")
 

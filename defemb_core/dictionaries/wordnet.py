@@ -27,6 +27,7 @@ from defemb_core.dictionaries.wordnet_files import (
     read_tag_counts,
 )
 from defemb_core.errors import DictionaryError
+from defemb_core.text import folded
 
 _FRAME_VERSION: Final = 2  # part of the cache key: raise it when the same files give another frame
 
@@ -42,8 +43,8 @@ _IDENTITY_START: Final = {"n": "noun-", "v": "verb-", "a": "adjective-", "s": "a
 def load_wordnet(folder: str | Path | None = None, vocabulary: pl.DataFrame | None = None) -> Dictionary:
     """WordNet's definitions, from the cache when the same files were read before; and those of words in other forms.
 
-    A text of the vocabulary that WordNet does not define gets the senses of the words that it is a form of
-    (inflections.py), on lines after WordNet's own: `word` is the form, `form_of` the lemma.
+    A text of the vocabulary that is a form of words gets their senses (inflections.py), after its own if it has any,
+    on lines after all of WordNet's own: `word` is the form, `form_of` the lemma.
 
     Args:
         folder: Folder with WNDB files; None: as `ensure_wordnet` finds or obtains it.
@@ -63,8 +64,12 @@ def load_wordnet(folder: str | Path | None = None, vocabulary: pl.DataFrame | No
     if vocabulary is not None:
         words = vocabulary.filter(pl.col("kind").cast(pl.String) == "word")["text"]
         forms = inflected_senses(definitions, words, read_exceptions(found))
+        both = [frame.select(folded("word").unique())["word"] for frame in (forms, definitions)]
+        new = int((~both[0].is_in(both[1].implode())).sum())
+        notes.append(
+            f"{len(both[0]):,} words of the vocabulary are forms of its words, {new:,} of them it has only as such"
+        )
         definitions = pl.concat([definitions, forms])
-        notes.append(f"{forms['word'].str.to_lowercase().n_unique():,} words of the vocabulary are forms of its words")
     if missing := missing_exceptions(found):
         notes.append(f"irregular forms (“went”) are unknown, since the folder has no {', '.join(missing)}")
     return Dictionary(definitions, "wordnet", digest, str(found), tuple(notes))

@@ -105,20 +105,28 @@ def split_words(words: np.ndarray, seed: int, share: float = SHARE) -> tuple[np.
 
 
 def word_families(senses: pl.DataFrame, vocabulary: pl.DataFrame, ids: np.ndarray) -> np.ndarray:
-    """Return what rows have to be held out together by, (n,): equal for the forms of one word, in any case.
+    """Return what rows have to be held out together by, int (n,): equal for the forms of one word, in any case.
 
-    That is the lemma of a row's first definition, where it is a form of one, and else the row's own text, in lower
-    case. Held apart, "dogs" would be judged by a map that was fitted on the same definitions of "dog" and on its row,
-    which is much like it: MRR of such forms is 0.79 then and 0.56 together (benchmarks/RESULTS.md).
+    A row goes with the rows of its own text and of every lemma whose definitions it has. Held apart, "dogs" would be
+    judged by a map that was fitted on the same definitions of "dog" and on its row, which is much like it: the MRR of
+    such forms is 0.79 then and 0.56 together (benchmarks/RESULTS.md).
 
     Args:
         senses: as describe_matches returns them.
         vocabulary: the vocabulary frame.
         ids: rows, (n,).
     """
-    lemmas = senses.unique("token_id", keep="first", maintain_order=True).select("token_id", "form_of")
-    rows = vocabulary.select("token_id", "text")[ids].join(lemmas, on="token_id", how="left", maintain_order="left")
-    return np.asarray(rows.select(pl.coalesce("form_of", "text").str.to_lowercase()).to_series().to_numpy())
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    own = vocabulary["text"][ids].str.to_lowercase()
+    rows = pl.DataFrame({"token_id": ids, "text": own})
+    pairs = rows.join(senses.filter(pl.col("form_of").is_not_null()), on="token_id", maintain_order="left")
+    lemmas = pairs.select(pl.col("form_of").str.to_lowercase())["form_of"]
+    words, numbers = np.unique(np.concatenate([own, pairs["text"], lemmas]).astype(str), return_inverse=True)
+    of_rows, of_forms, of_lemmas = np.split(numbers, [len(own), len(own) + len(lemmas)])
+    links = coo_array((np.ones(len(lemmas)), (of_forms, of_lemmas)), shape=(len(words), len(words)))
+    return np.asarray(connected_components(links, directed=False)[1][of_rows])
 
 
 def judge_held_out(predicted: np.ndarray, true: np.ndarray, centre: np.ndarray) -> Judgement:
