@@ -101,7 +101,7 @@ def coverage_figure(coverage: pl.DataFrame, title: str = "Rows with a definition
     texts = [f"{share:.1%} · {count}" for share, count in zip(shares, counts, strict=True)]
     figure = go.Figure([_share_track(names, texts), _share_bars(names, shares, texts)])
     covered = coverage["covered"].sum()
-    rows = coverage["rows"].sum() if by in _PARTS_OF_ROWS else coverage["rows"].max()  # parts, or all of them each time
+    rows = coverage["rows"].sum() if by in _PARTS_OF_ROWS else coverage["rows"][0]  # parts, or all of them each time
     note = f"{covered:,} of {rows:,} rows covered"
     told = "; ".join(f"{plain(name)} {text.replace(' · ', ', ')}" for name, text in zip(names, texts, strict=True))
     lay_out(figure, title, note, "share of rows", COVERAGE_BY[by], f"Bar chart {plain(title)!r}. {note}: {told}.")
