@@ -76,7 +76,7 @@ def _found(vocabulary: pl.DataFrame, source: Dictionary, start: int) -> pl.DataF
     lines = source.definitions.with_row_index("line", start)
     senses = lines.select(pl.col("line").cast(pl.UInt32), "word", "sense", "form_of", folded=folded("word"))
     rows = vocabulary.filter(pl.col("kind").cast(pl.String).is_in(source.kinds))
-    keeps_case = rows["case"].is_in(["title", "upper", "mixed"]).any()
+    keeps_case = (rows["text"] != rows["text"].str.to_lowercase()).any()  # "ℝ" is a capital that has no other case
     texts = rows.select("token_id", "text", folded=folded("text"))
     exact = pl.col("text") == pl.col("word")
     by_text = pl.when(exact).then(pl.lit("exact")).otherwise(pl.lit("case-folded"))

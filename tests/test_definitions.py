@@ -78,6 +78,10 @@ def test_a_vocabulary_without_case_takes_every_sense():
     }
 
 
+def test_a_capital_that_cannot_be_folded_is_no_sign_of_case():
+    assert glosses(vocabulary("turkey", "ℝ")) == glosses(vocabulary("turkey"))
+
+
 def test_a_vocabulary_with_case_takes_the_words_own_senses_if_it_has_any():
     found = glosses(vocabulary("bank", "Bank", "BANK", "turkey", "Turkey", "US", "us", "The"))
     assert found["bank"] == [(SENSES[i][1], "exact") for i in (0, 2, 3)]
@@ -206,6 +210,26 @@ def test_the_word_itself_is_hidden(text, word, hidden):
 @pytest.mark.parametrize("by", ["", r"\1", r"\g<0>", "[MASK]", "bank"])
 def test_what_stands_in_its_place_is_taken_literally(by):
     assert hide_word("a bank here", "bank", by) == f"a {by} here"
+
+
+@pytest.mark.parametrize("by", ["how", "source"])
+def test_coverage_counts_a_row_by_its_first_definition(by):
+    frame = vocabulary("bank", "us", "cat", "dogs", "Turkey", "turkey")
+    source = dictionary(
+        [*SENSES, ("dogs", "plural of dog: a pet")],
+        form_of=pl.Series([None] * len(SENSES) + ["dog"], dtype=pl.String),
+        source=["wiki" if word in ("US", "dogs") else "test" for word, _ in [*SENSES, ("dogs", "")]],
+    )
+    senses = describe_matches(frame, match_definitions(frame, source), source)
+    firsts = senses.group_by("token_id", maintain_order=True).first()[by].to_list()
+    found = coverage(frame, senses, by)
+    assert {str(value): covered for value, _, covered, _ in found.iter_rows()} == {
+        "how": {"exact": 3, "case-folded": 1, "lemma": 1}, "source": {"test": 3, "wiki": 2}
+    }[by]  # fmt: skip
+    assert len(firsts) == found["covered"].sum() == 5
+    assert found["rows"].to_list() == [6] * found.height
+    assert found["share"].to_list() == [covered / 6 for covered in found["covered"]]
+    assert coverage(frame.filter(pl.col("text") == "cat"), senses, by).is_empty()
 
 
 @pytest.mark.parametrize("by", ["group", "kind"])
