@@ -60,19 +60,24 @@ def load_wordnet(folder: str | Path | None = None, vocabulary: pl.DataFrame | No
     found = ensure_wordnet(folder)
     digest = content_digest(found)
     cached = cache_folder() / "dictionaries" / f"wordnet-v{_FRAME_VERSION}-{digest[:32]}.parquet"
-    definitions, notes = cached_frame(cached, lambda: read_wordnet(found)), []
-    if vocabulary is not None:
-        words = vocabulary.filter(pl.col("kind").cast(pl.String) == "word")["text"]
-        forms = inflected_senses(definitions, words, read_exceptions(found))
-        both = [frame.select(folded("word").unique())["word"] for frame in (forms, definitions)]
-        new = int((~both[0].is_in(both[1].implode())).sum())
-        notes.append(
-            f"{len(both[0]):,} words of the vocabulary are forms of its words, {new:,} of them it has only as such"
-        )
-        definitions = pl.concat([definitions, forms])
+    definitions = cached_frame(cached, lambda: read_wordnet(found))
+    if vocabulary is None:
+        return Dictionary(definitions, "wordnet", digest, str(found))
+    words = vocabulary.filter(pl.col("kind").cast(pl.String) == "word")["text"]
+    forms = inflected_senses(definitions, words, read_exceptions(found))
+    notes = [_count_forms(forms, definitions)]
     if missing := missing_exceptions(found):
         notes.append(f"irregular forms (“went”) are unknown, since the folder has no {', '.join(missing)}")
-    return Dictionary(definitions, "wordnet", digest, str(found), tuple(notes))
+    return Dictionary(pl.concat([definitions, forms]), "wordnet", digest, str(found), tuple(notes))
+
+
+def _count_forms(forms: pl.DataFrame, definitions: pl.DataFrame) -> str:
+    words = forms.select(folded("word").unique())
+    new = words.join(definitions.select(folded("word")), on="word", how="anti").height
+    return (
+        f"{words.height:,} words of the vocabulary are forms of WordNet's words; {new:,} of them have no definition of "
+        "their own"
+    )
 
 
 class _Synset(NamedTuple):

@@ -48,7 +48,8 @@ def show_coverage(taking_part: pl.DataFrame, senses: pl.DataFrame, dictionary: D
         st.info("No row has a definition in these dictionaries.", icon=":material/info:")
         return
     st.subheader("Coverage", help=FOUND)
-    for column, (by, title) in zip(2 * st.columns(2, gap="large"), BY.items(), strict=True):
+    columns = [column for _ in range(2) for column in st.columns(2, gap="large")]  # in rows, so that they stand level
+    for column, (by, title) in zip(columns, BY.items(), strict=True):
         with column:
             counted = coverage(taking_part, senses, by)
             charts.show(charts.figures().coverage_figure(counted, title), f"coverage-{by}")
