@@ -25,7 +25,7 @@ from defemb_core import features, methods, trained
 from defemb_core import reconstruction as core
 from defemb_core.definitions import match_definitions
 from defemb_core.dictionaries import Dictionary, load_dictionary
-from defemb_core.evaluation.held_out import chance_mrr, judge_held_out, split_held_out
+from defemb_core.evaluation.held_out import chance_mrr, judge_held_out, split_words, word_families
 from defemb_core.features import PromptStates, definition_texts, read_prompts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.hub import BUNDLED
@@ -98,7 +98,8 @@ class Bench:
 def open_bench() -> Bench:
     """Load the bundled PLM, its vocabulary and WordNet."""
     plm = load_plm(BUNDLED)
-    return Bench(plm, plm_vocabulary(plm), load_dictionary("wordnet"))
+    vocabulary = plm_vocabulary(plm)
+    return Bench(plm, vocabulary, load_dictionary("wordnet", vocabulary))
 
 
 def report_held_out(bench: Bench, method: Method) -> None:
@@ -195,7 +196,7 @@ def _has_target(name: str, method: Method) -> bool:
 def held_ids(made: Reconstruction) -> np.ndarray:
     """Return the rows that were held out, int64 (n,)."""
     ids = made.definitions["token_id"].unique(maintain_order=True).to_numpy()
-    return ids[split_held_out(len(ids), made.settings.seed)[1]]
+    return ids[split_words(word_families(made.definitions, made.vocabulary, ids), made.settings.seed)[1]]
 
 
 def read_pairs(file: Path, vocabulary: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -31,13 +31,15 @@ def bag_of_mentions(plm: PLM, vocabulary: pl.DataFrame, ids: np.ndarray, definit
         plm: gives tokenizer and table.
         vocabulary: the vocabulary frame.
         ids: rows whose texts are whole words, (n,).
-        definitions: the dictionary's definition frame.
+        definitions: the dictionary's definition frame; its lines of a word's forms are passed over, since they repeat
+            what the word's own say.
 
     Returns:
         float32 (n, H); zeros for a word that no definition mentions.
     """
     folded = vocabulary["text"].str.to_lowercase()
     words = folded[ids].unique(maintain_order=True)
+    definitions = definitions.filter(pl.col("form_of").is_null())
     by_gloss = definitions.group_by("definition", maintain_order=True).agg(pl.col("word").unique(maintain_order=True))
     mentions = _mentions(by_gloss.with_row_index("gloss"), words)
     used, place = np.unique(mentions["gloss"].to_numpy(), return_inverse=True)

@@ -11,7 +11,7 @@ import polars as pl
 
 from defemb_core.baselines import all_but_the_top, whitening
 from defemb_core.definitionemb import cross_fit, fit_map
-from defemb_core.evaluation.held_out import HeldOut, judge_held_out, split_words
+from defemb_core.evaluation.held_out import HeldOut, Judgement, judge_held_out, split_words, word_families
 from defemb_core.features import bag_of_embeddings, definition_texts, encoder_reader, read_prompts, with_relations
 from defemb_core.mentions import bag_of_mentions
 from defemb_core.pieces import apart, cuts_of, parts_of
@@ -88,13 +88,13 @@ class Prediction:
         ids: which rows of the table, int64 (n,), ascending.
         rows: float32 (n, H).
         held_out: how near predictions come to rows that had no part in making them; None where nothing is predicted.
-        chosen: what the method chose by itself, for the evidence.
+        more: further evidence: the same figures by source and way of matching, what the method chose by itself.
     """
 
     ids: np.ndarray
     rows: np.ndarray
     held_out: HeldOut | None = None
-    chosen: dict[str, Any] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,10 +141,10 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
     if settings.method == "mean-of-definition":
         return _unmapped(inputs, ids, starts, settings, clock)
     weights = _row_weights(inputs.vocabulary, ids, settings)
-    blocks, chosen = _token_features(inputs, starts, weights, settings, clock, checkpoint)
-    rows, words = inputs.plm.matrix[ids], folded_words(inputs.vocabulary, ids)
+    blocks, more = _token_features(inputs, starts, weights, settings, clock, checkpoint)
+    rows, words = inputs.plm.matrix[ids], word_families(inputs.senses, inputs.vocabulary, ids)
     parts = [part for part in parts_of(inputs.senses, ids) if part.any()]
-    predicted, held_out, strengths = np.empty_like(rows), [], []
+    predicted, judged, strengths = np.empty_like(rows), [], []
     for part in parts:
         own = [block[part] for block in blocks]
         with clock.stage("map"):
@@ -152,11 +152,13 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
             predicted[part] = fitted.predictions
             strengths.append(fitted.strength)
         with clock.stage("held-out"):
-            held_out.append(_judge(own, rows[part], weights[part], split_words(words[part], settings.seed), settings))
-    chosen |= {"strength": strengths[0]}
+            split = split_words(words[part], settings.seed)
+            judged.append((_judge(own, rows[part], weights[part], split, settings), ids[part][split[1]]))
+    judgement, held = judged[0]
+    more |= {"held_out_by": judgement.by(inputs.senses, held), "strength": strengths[0]}
     if len(parts) > 1:
-        chosen |= {"held_out_pieces": asdict(held_out[1])}
-    return Prediction(ids, predicted, held_out[0], chosen)
+        more |= {"held_out_pieces": asdict(judged[1][0].of())}
+    return Prediction(ids, predicted, judgement.of(), more)
 
 
 def _judge(
@@ -165,18 +167,13 @@ def _judge(
     weights: np.ndarray,
     split: tuple[np.ndarray, np.ndarray],
     settings: Settings,
-) -> HeldOut:
+) -> Judgement:
     """Judge the map that is fitted on 80 % of the rows by the others."""
     fit, held = split
     own = [block[fit] for block in blocks]
     mapping = fit_map(own, rows[fit], settings.folds, settings.seed, _or_none(weights[fit]))
     predicted = mapping.predict(np.concatenate([block[held] for block in blocks], axis=1))
     return judge_held_out(predicted, rows[held], rows[fit].mean(axis=0, dtype=np.float64))
-
-
-def folded_words(vocabulary: pl.DataFrame, ids: np.ndarray) -> np.ndarray:
-    """Return the rows' texts in lower case, (n,): rows of one word are alike."""
-    return np.asarray(vocabulary["text"][ids].str.to_lowercase().to_numpy())
 
 
 def _row_weights(vocabulary: pl.DataFrame, ids: np.ndarray, settings: Settings) -> np.ndarray:
@@ -255,7 +252,7 @@ def _lesson(inputs: Inputs, prompts: Prompts, starts: np.ndarray, weights: np.nd
     token = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, senses.height)))
     learned = np.zeros(len(starts), dtype=bool)
     ids = senses["token_id"].to_numpy()[starts]
-    words = folded_words(inputs.vocabulary, ids)
+    words = word_families(senses, inputs.vocabulary, ids)
     for part in parts_of(senses, ids):
         if len(np.unique(words[part])) > 1:
             learned[np.flatnonzero(part)[split_words(words[part], settings.seed)[0]]] = True
@@ -275,9 +272,9 @@ def _unmapped(inputs: Inputs, ids: np.ndarray, starts: np.ndarray, settings: Set
         )
         bags = np.add.reduceat(bags, starts, axis=0)
     with clock.stage("held-out"):
-        fit, held = split_words(folded_words(inputs.vocabulary, ids), settings.seed)
-        held_out = judge_held_out(bags[held], matrix[ids[held]], matrix[ids[fit]].mean(axis=0))
-    return Prediction(ids, bags, held_out)
+        fit, held = split_words(word_families(senses, inputs.vocabulary, ids), settings.seed)
+        judgement = judge_held_out(bags[held], matrix[ids[held]], matrix[ids[fit]].mean(axis=0))
+    return Prediction(ids, bags, judgement.of(), {"held_out_by": judgement.by(senses, ids[held])})
 
 
 def _transformed(inputs: Inputs, settings: Settings, clock: Clock) -> Prediction:

@@ -28,7 +28,8 @@ MAX_PIECES = 4
 def match_pieces(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, covered: np.ndarray) -> pl.DataFrame:
     """Return definitions of words that contain rows without one of their own.
 
-    A word's first sense counts, in lower case if the tokenizer folds case and as the dictionary writes it otherwise.
+    A word's first sense counts (its other forms do not), in lower case if the tokenizer folds case and as the
+    dictionary writes it otherwise.
 
     Args:
         plm: its tokenizer cuts the words.
@@ -43,7 +44,7 @@ def match_pieces(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, cov
     """
     words = (
         dictionary.definitions.with_row_index("line")
-        .filter((pl.col("sense") == 0) & pl.col("word").str.contains(r"^\w+$"))
+        .filter((pl.col("sense") == 0) & pl.col("form_of").is_null() & pl.col("word").str.contains(r"^\w+$"))
         .select("line", text="word")
     )
     encodings = plain_tokenizer(plm.tokenizer).encode_batch_fast(

@@ -107,7 +107,8 @@ class Reconstruction:
         settings: how.
         vocabulary: the vocabulary frame.
         definitions: the definitions used, as describe_matches returns them.
-        evidence: held-out figures, coverage, isotropy before and after, seconds a stage, peak memory.
+        evidence: held-out figures, also by source and way of matching, coverage, isotropy before and after, seconds a
+            stage, peak memory.
         provenance: PLM and revision, dictionary and its digest, package versions, seed.
         decoder_matrix: float32 (V, width of the decoder), the decoder's own table (T5Gemma) rebuilt in the same rows,
             after the encoder's, which `matrix` is; None where there is none.
@@ -210,7 +211,7 @@ def _rebuild_table(
             for name, table in (("original", original), ("rebuilt", matrix))
         }
     held_out = dataclasses.asdict(predicted.held_out) if predicted.held_out else None
-    return matrix, rebuilt, {"held_out": held_out, "isotropy": isotropy, **predicted.chosen}
+    return matrix, rebuilt, {"held_out": held_out, "isotropy": isotropy, **predicted.more}
 
 
 def _matched_senses(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, settings: Settings) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Texts of tokens come from anywhere: made safe to show on one line, and to open in a spreadsheet."""
+"""Texts of tokens come from anywhere: made safe to show on one line and to open in a spreadsheet, and compared."""
 
 import polars as pl
 
@@ -31,3 +31,13 @@ def formula_safe(frame: pl.DataFrame) -> pl.DataFrame:
         .alias(name)
         for name in texts
     )
+
+
+def folded(column: str) -> pl.Expr:
+    """Return texts in lower case, with blanks for underscores: words are the same if they are so."""
+    return pl.col(column).str.to_lowercase().str.replace_all("_", " ", literal=True)
+
+
+def without_accents(column: str) -> pl.Expr:
+    """Return texts without accents ("café" as "cafe") and with the typewriter's apostrophe for all others."""
+    return pl.col(column).str.normalize("NFD").str.replace_all(r"\p{Mn}", "").str.replace_all("[‘’ʼ]", "'")

@@ -3,6 +3,7 @@ import streamlit as st
 from defemb_core.cli import Request
 from defemb_core.runs import run_path
 from pages.shared import state
+from pages.shared.dictionary_choice import choose_dictionary
 from pages.shared.estimates import show_estimates
 from pages.shared.evidence import show_evidence_or_error
 from pages.shared.history import show_history
@@ -31,9 +32,10 @@ if finished and (run_path(finished) / "evidence.json").is_file():  # it may have
         column.page_link(f"pages/{page}.py", label=label, icon=":material/arrow_forward:")
 
 plm = state.plm_named(state.chosen_plm())
+st.subheader("Rebuild a table")
+dictionary = choose_dictionary()  # outside the form: its parts depend on each other
 with st.form("settings", border=True):
-    st.subheader("Rebuild a table")
-    dictionary, settings = choose_settings()
+    settings = choose_settings()
     takes = st.container()
     if st.form_submit_button("Rebuild", type="primary", icon=":material/play_arrow:", disabled=bool(active_runs())):
         st.session_state.pop("finished_run", None)

@@ -78,6 +78,10 @@ def test_a_vocabulary_without_case_takes_every_sense():
     }
 
 
+def test_a_capital_that_cannot_be_folded_is_no_sign_of_case():
+    assert glosses(vocabulary("turkey", "ℝ")) == glosses(vocabulary("turkey"))
+
+
 def test_a_vocabulary_with_case_takes_the_words_own_senses_if_it_has_any():
     found = glosses(vocabulary("bank", "Bank", "BANK", "turkey", "Turkey", "US", "us", "The"))
     assert found["bank"] == [(SENSES[i][1], "exact") for i in (0, 2, 3)]
@@ -94,6 +98,41 @@ def test_only_whole_words_are_looked_up():
     kinds = ["word", "subword", "special", "unused", "symbol", "number", "byte"]
     matches = match_definitions(vocabulary(*["bank"] * 7, kinds=kinds), dictionary())
     assert matches["token_id"].unique().to_list() == [0]
+
+
+def found_in(frame, senses, **columns):
+    """Which word, and how, each text is found by."""
+    source = dictionary(senses, **columns)
+    described = describe_matches(frame, match_definitions(frame, source), source)
+    return {text: (word, how) for text, word, how in described.select("text", "word", "how").iter_rows()}
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("café", "cafe"),
+        ("Cafe", "café"),  # a tokenizer that drops accents, a dictionary that has them
+        ("cafe\u0301", "café"),  # the accent as a character of its own
+        ("ice-cream", "ice cream"),
+        ("ice_cream", "ice-cream"),
+        ("o’clock", "o'clock"),
+        ("crème-brûlée", "creme brulee"),
+    ],
+)
+def test_another_spelling_counts_where_a_source_has_no_other(text, word):
+    frame = vocabulary("cat", text)
+    assert found_in(frame, [(word, "right"), ("other", "wrong")]) == {text: (word, "respelled")}
+    assert found_in(frame, [(word, "less"), (text.upper(), "right")]) == {text: (text.upper(), "case-folded")}
+
+
+def test_what_is_another_word_is_no_other_spelling():
+    assert found_in(vocabulary("icecream", "cafes", "oclock"), [("ice cream", ""), ("café", ""), ("o'clock", "")]) == {}
+
+
+def test_a_form_is_found_by_its_lemma():
+    forms = pl.Series([None, "dog", "cafe"], dtype=pl.String)
+    found = found_in(vocabulary("dog", "DOGS", "cafés"), [("dog", ""), ("dogs", ""), ("cafés", "")], form_of=forms)
+    assert found == {"dog": ("dog", "exact"), "DOGS": ("dogs", "lemma"), "cafés": ("cafés", "lemma")}
 
 
 def test_underscores_read_as_blanks():
@@ -136,6 +175,7 @@ def test_matches_in_words():
     described = describe_matches(frame, match_definitions(frame, source), source)
     assert set(described.columns) == {
         "token_id", "text", "definition", "weight", "how", "word", "pos", "gloss", "related", "sense", "source",
+        "form_of",
     }  # fmt: skip
     assert described["text"].to_list() == ["turkey"] * 2 + ["bank"] * 4
     assert described["gloss"].to_list() == [SENSES[i][1] for i in (4, 5, 0, 1, 2, 3)]
@@ -170,6 +210,26 @@ def test_the_word_itself_is_hidden(text, word, hidden):
 @pytest.mark.parametrize("by", ["", r"\1", r"\g<0>", "[MASK]", "bank"])
 def test_what_stands_in_its_place_is_taken_literally(by):
     assert hide_word("a bank here", "bank", by) == f"a {by} here"
+
+
+@pytest.mark.parametrize("by", ["how", "source"])
+def test_coverage_counts_a_row_by_its_first_definition(by):
+    frame = vocabulary("bank", "us", "cat", "dogs", "Turkey", "turkey")
+    source = dictionary(
+        [*SENSES, ("dogs", "plural of dog: a pet")],
+        form_of=pl.Series([None] * len(SENSES) + ["dog"], dtype=pl.String),
+        source=["wiki" if word in ("US", "dogs") else "test" for word, _ in [*SENSES, ("dogs", "")]],
+    )
+    senses = describe_matches(frame, match_definitions(frame, source), source)
+    firsts = senses.group_by("token_id", maintain_order=True).first()[by].to_list()
+    found = coverage(frame, senses, by)
+    assert {str(value): covered for value, _, covered, _ in found.iter_rows()} == {
+        "how": {"exact": 3, "case-folded": 1, "lemma": 1}, "source": {"test": 3, "wiki": 2}
+    }[by]  # fmt: skip
+    assert len(firsts) == found["covered"].sum() == 5
+    assert found["rows"].to_list() == [6] * found.height
+    assert found["share"].to_list() == [covered / 6 for covered in found["covered"]]
+    assert coverage(frame.filter(pl.col("text") == "cat"), senses, by).is_empty()
 
 
 @pytest.mark.parametrize("by", ["group", "kind"])

@@ -371,6 +371,8 @@ def test_coverage_bars():
     assert list(track.text) == ["75.0% · 3,000 of 4,000", "10.0% · 1 of 10"]
     assert list(bars.marker.color) == [KIND_COLOURS["word"], KIND_COLOURS["symbol"]]
     assert "3,001 of 4,010 rows" in describe(figure)
+    by_source = {"source": ["wordnet", "wiki"], "rows": [4000, 4000], "covered": [3000, 10], "share": [0.75, 0.0025]}
+    assert "3,010 of 4,000 rows" in describe(coverage_figure(pl.DataFrame(by_source)))
     with pytest.raises(SettingsError, match="coverage needs"):
         coverage_figure(pl.DataFrame({"group": ["rare"]}))
 

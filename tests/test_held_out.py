@@ -1,9 +1,21 @@
 import numpy as np
+import polars as pl
 import pytest
 
 from defemb_core.errors import SettingsError
 from defemb_core.evaluation import held_out
-from defemb_core.evaluation.held_out import chance_mrr, judge_held_out, split_held_out, split_words
+from defemb_core.evaluation.held_out import (
+    Judgement,
+    chance_mrr,
+    judge_held_out,
+    split_held_out,
+    split_words,
+    word_families,
+)
+
+
+def judged(predicted, true, centre):
+    return judge_held_out(predicted, true, centre).of()
 
 
 def rows(count=60, width=7, seed=0):
@@ -12,7 +24,7 @@ def rows(count=60, width=7, seed=0):
 
 def test_a_perfect_prediction_is_first_everywhere():
     true = rows()
-    found = judge_held_out(true, true, true.mean(axis=0))
+    found = judged(true, true, true.mean(axis=0))
     assert (found.tokens, found.mrr, found.median_rank) == (60, 1.0, 1.0)
     assert found.cosine == pytest.approx(1)
 
@@ -26,7 +38,7 @@ def test_figures_are_those_of_a_double_loop():
 
     table = np.array([[cosine(p, t) for t in true] for p in predicted])
     ranks = [1 + sum(table[i, j] > table[i, i] for j in range(60)) for i in range(60)]
-    found = judge_held_out(predicted, true, centre)
+    found = judged(predicted, true, centre)
     assert found.cosine == pytest.approx(np.diag(table).mean())
     assert found.mrr == pytest.approx(np.mean(1 / np.array(ranks)))
     assert found.median_rank == np.median(ranks)
@@ -35,14 +47,14 @@ def test_figures_are_those_of_a_double_loop():
 
 def test_blocks_change_nothing(monkeypatch):
     true, predicted = rows(), rows() + rows(seed=1)
-    whole = judge_held_out(predicted, true, np.zeros(7))
+    whole = judged(predicted, true, np.zeros(7))
     monkeypatch.setattr(held_out, "BLOCK", 13)
-    assert judge_held_out(predicted, true, np.zeros(7)) == whole
+    assert judged(predicted, true, np.zeros(7)) == whole
 
 
 def test_random_predictions_are_at_chance():
     count = 2000
-    found = judge_held_out(rows(count, 30, 1), rows(count, 30, 2), np.zeros(30))
+    found = judged(rows(count, 30, 1), rows(count, 30, 2), np.zeros(30))
     chance = (1 / np.arange(1, count + 1)).mean()  # the mean of 1 / rank when every rank is as likely
     assert abs(found.cosine) < 0.02
     assert found.mrr == pytest.approx(chance, rel=0.7)
@@ -55,7 +67,7 @@ def test_the_chance_of_guesses():
 
 def test_a_prediction_that_says_nothing_earns_chance():
     true = rows(101)
-    found = judge_held_out(np.tile(true.mean(axis=0), (101, 1)), true, true.mean(axis=0))
+    found = judged(np.tile(true.mean(axis=0), (101, 1)), true, true.mean(axis=0))
     assert found.cosine == 0
     assert found.median_rank == 51
     assert found.mrr == pytest.approx(1 / 51)
@@ -63,20 +75,20 @@ def test_a_prediction_that_says_nothing_earns_chance():
 
 def test_equal_rows_share_their_rank():
     true = np.repeat(np.eye(3), 2, axis=0)
-    found = judge_held_out(true, true, np.zeros(3))
+    found = judged(true, true, np.zeros(3))
     assert found.median_rank == 1.5
 
 
 def test_the_common_direction_earns_nothing():
     common = np.full(7, 100.0)
     true, predicted = rows() + common, rows(seed=1) + common
-    assert judge_held_out(predicted, true, np.zeros(7)).cosine > 0.99
-    assert abs(judge_held_out(predicted, true, common).cosine) < 0.2
+    assert judged(predicted, true, np.zeros(7)).cosine > 0.99
+    assert abs(judged(predicted, true, common).cosine) < 0.2
 
 
 def test_scale_of_predictions_does_not_matter():
     true, predicted = rows(), rows() + rows(seed=1)
-    small, large = (judge_held_out(predicted * factor, true, np.zeros(7)) for factor in (1e-3, 1e3))
+    small, large = (judged(predicted * factor, true, np.zeros(7)) for factor in (1e-3, 1e3))
     assert small.mrr == large.mrr
     assert small.cosine == pytest.approx(large.cosine)
 
@@ -120,3 +132,66 @@ def test_words_that_all_differ_are_split_like_rows(seed):
 def test_one_word_cannot_be_split():
     with pytest.raises(SettingsError, match="1 rows"):
         split_words(np.array(["dog", "dog"]), 0)
+
+
+def senses_of(*lines):
+    """Senses of tokens: (token, form_of, source, how), a token's first sense first."""
+    return pl.DataFrame(lines, schema=["token_id", "form_of", "source", "how"], orient="row")
+
+
+SENSES = senses_of(
+    (1, "Dog", "wordnet", "lemma"),
+    (1, None, "wordnet", "exact"),  # not its first
+    (2, None, "wordnet", "exact"),
+    (2, "tow", "wordnet", "lemma"),
+    (4, None, "numerals", "numeral"),
+    (5, "dog", "wiki", "lemma"),
+)
+
+
+def test_forms_of_one_word_are_of_one_family():
+    vocabulary = pl.DataFrame({"token_id": range(6), "text": ["the", "dogs", "Two", "none", "4", "doggy"]})
+    ids = np.array([0, 1, 2, 4, 5])
+    assert families(SENSES, vocabulary, ids) == [{0}, {1, 5}, {2}, {4}]
+    chained = senses_of((1, "a", "", ""), (2, "a", "", ""), (2, "B", "", ""), (4, "b", "", ""))
+    assert families(chained, vocabulary, ids) == [{0}, {1, 2, 4}, {5}]
+    assert families(senses_of((0, "DOGS", "", "")), vocabulary, ids) == [{0, 1}, {2}, {4}, {5}]  # a lemma has a row
+    assert families(SENSES.clear(), vocabulary.with_columns(text=pl.lit("Dog")), ids) == [set(ids.tolist())]
+
+
+def families(senses, vocabulary, ids):
+    """Rows that go together."""
+    found = {}
+    for token, family in zip(ids.tolist(), word_families(senses, vocabulary, ids).tolist(), strict=True):
+        found.setdefault(family, set()).add(token)
+    return sorted(found.values(), key=min)
+
+
+def test_figures_by_source_and_way_of_matching_are_means_over_their_tokens():
+    cosines, ranks = np.array([0.1, 0.2, 0.3, 0.6]), np.array([1.0, 2.0, 4.0, 3.0])
+    found = Judgement(cosines, ranks).by(SENSES, np.array([1, 2, 4, 5]))
+    expected = {
+        "source": {"numerals": [2], "wiki": [3], "wordnet": [0, 1]},
+        "how": {"exact": [1], "lemma": [0, 3], "numeral": [2]},
+    }
+    assert {by: list(figures) for by, figures in found.items()} == {by: list(of) for by, of in expected.items()}
+    for by, of in expected.items():
+        for value, places in of.items():
+            assert found[by][value] == pytest.approx(
+                {
+                    "tokens": len(places),
+                    "cosine": cosines[places].mean(),
+                    "mrr": (1 / ranks[places]).mean(),
+                    "median_rank": np.median(ranks[places]),
+                }
+            )
+
+
+def test_parts_together_make_the_whole():
+    true, predicted = rows(), rows() + rows(seed=1)
+    judgement = judge_held_out(predicted, true, np.zeros(7))
+    senses = senses_of(*((i, None, f"s{i % 3}", "exact") for i in range(60)))
+    parts = judgement.by(senses, np.arange(60))["source"]
+    whole = judgement.of()
+    assert sum(part["tokens"] for part in parts.values()) == whole.tokens == 60
+    assert sum(part["mrr"] * part["tokens"] for part in parts.values()) / 60 == pytest.approx(whole.mrr)

@@ -23,7 +23,14 @@ LINES = [
     ("river", "water"),
     ("Bank", "a table of money"),
 ]
-DEFINITIONS = pl.DataFrame(LINES, schema=["word", "definition"], orient="row")
+
+
+def frame_of(lines, form_of=None):
+    frame = pl.DataFrame(lines, schema=["word", "definition"], orient="row")
+    return frame.with_columns(form_of=pl.lit(form_of, dtype=pl.String))
+
+
+DEFINITIONS = frame_of(LINES)
 
 
 def ids_of(vocabulary, *texts):
@@ -93,10 +100,20 @@ def test_a_word_that_nobody_mentions_gets_zeros(tiny_plm, tiny_vocabulary, ids):
 
 def test_a_word_that_only_its_own_definition_mentions_gets_zeros(tiny_plm, tiny_vocabulary, ids):
     lines = [*LINES[4:], ("garden", "a garden"), ("Garden", "the garden of a town"), ("GARDEN garden", "garden")]
-    frame = pl.DataFrame([line for line in lines if line[0] != "cat"], schema=DEFINITIONS.columns, orient="row")
+    frame = frame_of([line for line in lines if line[0] != "cat"])
     found = bag_of_mentions(tiny_plm, tiny_vocabulary, ids, frame)
     assert not found[9].any()
     assert found[1].any()
+
+
+def test_forms_of_a_word_do_not_repeat_its_mentions(tiny_plm, tiny_vocabulary, ids):
+    forms = frame_of([("kennels", "a table for a dog"), ("cats", "plural of cat: no dog")], form_of="lemma")
+    found = bag_of_mentions(tiny_plm, tiny_vocabulary, ids, pl.concat([DEFINITIONS, forms]))
+    np.testing.assert_array_equal(found, bag_of_mentions(tiny_plm, tiny_vocabulary, ids, DEFINITIONS))
+    counted = bag_of_mentions(
+        tiny_plm, tiny_vocabulary, ids, pl.concat([DEFINITIONS, frame_of(forms.select("word", "definition").rows())])
+    )
+    assert (found != counted).any()  # the same lines as those of words
 
 
 def test_no_mention_at_all(tiny_plm, tiny_vocabulary, ids):
@@ -117,7 +134,7 @@ def test_a_words_own_rows_never_enter_in_any_case(tiny_plm, tiny_vocabulary, ids
     # A second row whose text is the word in another case.
     renamed = pl.when(pl.col("token_id") == other).then(pl.lit("DOG")).otherwise("text")
     vocabulary = tiny_vocabulary.with_columns(text=renamed)
-    frame = pl.DataFrame([*LINES, ("money dog", "what a dog costs")], schema=DEFINITIONS.columns, orient="row")
+    frame = frame_of([*LINES, ("money dog", "what a dog costs")])
     asked = ids[:2]  # no word that mentions the second, "table", contains the first
     before = bag_of_mentions(tiny_plm, vocabulary, asked, frame)
     for row in (int(ids[0]), other):
@@ -143,11 +160,7 @@ def test_a_word_inside_another_is_no_mention(tiny_plm, tiny_vocabulary, ids):
 
 
 def test_a_headword_of_several_words_counts_as_much_as_one_of_one(tiny_plm, tiny_vocabulary, ids):
-    frame = pl.DataFrame(
-        [("old river", "of a dog"), ("garden", "of the dog"), ("cat", "a table")],
-        schema=DEFINITIONS.columns,
-        orient="row",
-    )
+    frame = frame_of([("old river", "of a dog"), ("garden", "of the dog"), ("cat", "a table")])
     old, river, garden, cat = (
         tiny_plm.matrix[tiny_plm.tokenizer.token_to_id(word)] for word in ("old", "river", "garden", "cat")
     )

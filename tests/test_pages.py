@@ -20,13 +20,16 @@ from app_support import (
     WORDS,
     build_world,
     make_run,
+    save_plm,
     set_status,
 )
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 from tokenizers import Tokenizer, models
 
+from defemb_core import dictionaries
 from defemb_core.comparison import open_comparison, read_analysis, token_changes
+from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.history import remember
 from defemb_core.neighbours import nearest_neighbours
 from defemb_core.projection import Projection
@@ -255,6 +258,142 @@ def test_coverage_is_that_of_the_lexicon(visit, comparison):
     assert len(missing) == part - DEFINED
     assert not set(missing["text"]) & {*WORDS, *DEFINED_HOSTILE}
     assert all(f"{DEFINED:,} of {part:,} rows" in chart for chart in charts(app))
+    assert "rare" in chart_titled(app, "By frequency group")
+    assert "word" in chart_titled(app, "By kind of token")
+    assert f"wordnet {DEFINED / part:.1%}, {DEFINED:,} of {part:,}" in chart_titled(app, "By source")
+    by_how = chart_titled(app, "By way of matching")
+    assert f"exact {(DEFINED - 1) / part:.1%}, {DEFINED - 1:,}" in by_how
+    assert "case-folded" in by_how  # the letter, which the lexicon has as "B"
+
+
+def chart_titled(app, title):
+    """What a chart says in words."""
+    (found,) = [told for told in charts(app) if f"'{title}'" in told]
+    return found
+
+
+def test_forms_of_words_are_covered_and_notes_are_shown(world, visit, monkeypatch, tmp_path):
+    lexicon = Path(shutil.copytree(world.folder / "wordnet", tmp_path / "wordnet"))
+    for suffix in ("noun", "verb", "adj", "adv"):
+        (lexicon / f"{suffix}.exc").write_text(f"{UNDEFINED[0]} {WORDS[0]}\n" if suffix == "noun" else "")
+    app = clean(visit("definitions", dictionary=f"wordnet:{lexicon}", word=UNDEFINED[0]))
+    assert any(text.value.startswith(f"plural of {WORDS[0]}: ") for text in app.text)
+    assert "lemma" in chart_titled(app, "By way of matching")
+    assert f"{DEFINED + 1:,}" in metrics(app)
+    assert any("1 words of the vocabulary are forms of WordNet's" in caption.value for caption in app.caption)
+    missing = clean(visit("definitions"))
+    assert any("noun\\.exc" in caption.value for caption in missing.caption)
+
+
+# Which dictionaries
+
+
+@pytest.fixture
+def sources(world, monkeypatch):
+    """Sources beside WordNet, which define one word each: by their names, with the places they were given."""
+    given = []
+
+    def loader(name):
+        def load(place, vocabulary):
+            given.append((name, place, None if vocabulary is None else vocabulary.height))
+            found = load_dictionary("wordnet", vocabulary)
+            line = found.definitions.filter(pl.col("form_of").is_null()).head(1)
+            line = line.with_columns(
+                word=pl.lit(UNDEFINED[0]), source=pl.lit(name), definition=pl.lit(f"said by {name}")
+            )
+            return Dictionary(line, name, name.ljust(64, "0"), place or "here")
+
+        return load
+
+    for name in ("wiktionary", "numerals", "glossary"):
+        monkeypatch.setitem(dictionaries._LOADERS, name, loader(name))
+    names = "|".join(dictionaries._LOADERS)
+    monkeypatch.setattr(dictionaries, "_BETWEEN", re.compile(rf",(?=\s*(?:{names})\s*(?:[:,]|$))"))
+    st.cache_resource.clear()
+    yield given
+    st.cache_resource.clear()
+
+
+def chooser(app):
+    return app.multiselect(key="dictionary-sources")
+
+
+def line(app):
+    return app.text_input(key="dictionary").value
+
+
+def test_ticking_dictionaries_writes_the_line_and_the_line_ticks_them(sources, visit):
+    app = clean(visit("definitions"))
+    assert (chooser(app).value, line(app)) == (["wordnet"], "wordnet")
+    assert set(chooser(app).options) == {"WordNet", "Numerals in words", "Wiktionary", "Glossary"}
+    chooser(app).set_value(["wordnet", "numerals"]).run()
+    assert line(clean(app)) == "wordnet,numerals"
+    chooser(app).set_value(["numerals", "wordnet"]).run()
+    assert line(clean(app)) == "numerals,wordnet"  # the order is the rank
+    app.text_input(key="dictionary").set_value("wordnet,glossary:a,b.csv").run()
+    assert chooser(clean(app)).value == ["wordnet", "glossary"]
+    assert app.text_input(key="dictionary-place-glossary").value == "a,b.csv"
+    chooser(app).set_value([]).run()
+    assert (chooser(clean(app)).value, line(app)) == (["wordnet"], "wordnet")
+
+
+def test_a_place_that_is_needed_is_asked_for(sources, visit):
+    app = clean(visit("definitions"))
+    chooser(app).set_value(["wordnet", "wiktionary"]).run()
+    assert line(clean(app)) == "wordnet"
+    assert any("Wiktionary" in info.value for info in app.info)
+    assert chooser(app).value == ["wordnet", "wiktionary"]
+    app.text_input(key="dictionary-place-wiktionary").set_value(" store ").run()
+    assert line(clean(app)) == "wordnet,wiktionary:store"
+    assert not any("Wiktionary" in info.value for info in app.info)
+    assert sources[-1][:2] == ("wiktionary", "store")
+    app.text_input(key="dictionary-place-wordnet").set_value("/nowhere").run()
+    assert line(app) == "wordnet:/nowhere,wiktionary:store"
+    assert "/nowhere" in one_sentence(app)  # and the boxes are still there to mend it
+    app.text_input(key="dictionary-place-wordnet").set_value("").run()
+    assert line(clean(app)) == "wordnet,wiktionary:store"
+
+
+def test_the_reconstruction_page_has_the_same_choice(sources, runs, visit, monkeypatch):
+    started = []
+    monkeypatch.setattr("pages.shared.progress.start_run", lambda arguments, folder: started.append(arguments))
+    app = clean(visit("reconstruction", dictionary="numerals,wordnet"))
+    assert chooser(app).value == ["numerals", "wordnet"]
+    chooser(app).set_value(["wordnet", "glossary"]).run()
+    button(clean(app), "Rebuild").click().run()
+    assert "--dictionary=wordnet,glossary" in started[0]
+
+
+def test_a_dictionary_is_read_once_for_each_vocabulary(sources, world, visit, tmp_path):
+    for _ in range(2):
+        clean(visit("definitions", dictionary="wordnet,numerals"))
+    other = save_plm(tmp_path / "other", seed=1)
+    clean(visit("definitions", dictionary="wordnet,numerals", plm=str(other)))
+    assert [name for name, _, _ in sources] == ["numerals", "numerals"]
+    assert all(height for _, _, height in sources)
+
+
+@pytest.mark.parametrize("page", ["reconstruction", "export"])
+def test_evidence_is_shown_by_source_and_way_of_matching(page, visit, copied):
+    evidence = json.loads((copied / "evidence.json").read_text())
+    (parts,) = tables_with(clean(visit(page)), "definitions", "MRR")
+    held = evidence["held_out"]
+    found = evidence["held_out_by"]["how"]
+    assert parts["definitions"].to_list() == ["source wordnet", *(f"found {how}" for how in found)]
+    assert parts["tokens"].to_list() == [held["tokens"], *(part["tokens"] for part in found.values())]
+    assert parts["MRR"].to_list() == pytest.approx([held["mrr"], *(part["mrr"] for part in found.values())])
+    (copied / "evidence.json").write_text(json.dumps(evidence | {"held_out_pieces": held}))
+    (parts,) = tables_with(clean(visit(page)), "definitions", "MRR")
+    assert parts["definitions"].to_list()[-1] == "found piece"
+
+
+def test_a_run_without_such_evidence_is_shown_without(copied, visit):
+    evidence = json.loads((copied / "evidence.json").read_text())
+    del evidence["held_out_by"]
+    (copied / "evidence.json").write_text(json.dumps(evidence))
+    assert tables_with(clean(visit("export")), "definitions", "MRR") == []
+    (copied / "evidence.json").write_text(json.dumps(evidence | {"held_out_by": {"how": {"exact": {}}}}))
+    assert "evidence.json" in one_sentence(visit("export"))
 
 
 def test_a_word_is_shown_with_its_definitions(visit):
@@ -516,7 +655,7 @@ def test_an_interrupted_run_can_be_resumed(copied, visit, monkeypatch):
     set_status(copied, state="running", stage="map", fraction=0.4, pid=2**22 + 1, created=1.0)
     (copied / "command.json").write_text(json.dumps(["reconstruct", "--out", str(copied)]))
     app = clean(visit("reconstruction"))
-    assert [unescaped(e.label) for e in app.expander] == ["Training (method trained)", f"{RUN} · interrupted"]
+    assert [unescaped(e.label) for e in app.expander][1:] == ["Training (method trained)", f"{RUN} · interrupted"]
     button(app, "Resume").click().run()
     assert started == [(None, copied)]
 

@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from defemb_core import methods, trained
 from defemb_core.definitions import describe_matches, match_definitions
 from defemb_core.dictionaries import Dictionary
-from defemb_core.evaluation.held_out import split_words
+from defemb_core.evaluation.held_out import split_words, word_families
 from defemb_core.features import bag_of_embeddings, definition_texts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.pieces import MAX_PIECES, MAX_WORDS, cuts_of, match_pieces
@@ -109,6 +109,14 @@ def test_a_words_first_sense_counts_and_words_alone_do(tiny_plm, tiny_vocabulary
     assert sorted(made.select("token_id", "definition").rows()) == sorted((row, 1) for row in set(ids))
 
 
+def test_forms_of_words_tell_of_no_piece(tiny_plm, tiny_vocabulary, tiny_dictionary):
+    dictionary = dictionary_of(tiny_dictionary, ("dogman", "a man", 0), ("dogmen", "plural of dogman: a man", 0))
+    form_of = pl.when(pl.col("word") == "dogmen").then(pl.lit("dogman"))
+    dictionary = dataclasses.replace(dictionary, definitions=dictionary.definitions.with_columns(form_of=form_of))
+    made = match_pieces(tiny_plm, tiny_vocabulary, dictionary, np.array([], dtype=np.int64))
+    assert set(made["text"]) == {"dogman"}
+
+
 def test_a_piece_that_a_word_has_twice_is_asked_for_where_it_comes_first(tiny_plm, tiny_vocabulary, tiny_dictionary):
     ids = tiny_plm.tokenizer.encode("dogzzz", add_special_tokens=False).ids
     [(row, times)] = [item for item in Counter(ids).items() if item[1] > 1]
@@ -192,12 +200,12 @@ def test_pieces_change_nothing_for_whole_words(rebuild, whole, mentions):
 def test_held_out_pieces_are_never_learned_from(rebuild, monkeypatch, whole, found, tiny_vocabulary):
     given, real = [], trained.train
     monkeypatch.setattr(trained, "train", lambda *more: given.append(more) or real(*more))
-    rebuild("trained", rare_weight=1.0)
+    made = rebuild("trained", rare_weight=1.0)
     [(_, examples, validation, *_)] = given
     learned = {*examples.row.tolist(), *validation.row.tolist()}
     rows = found["token_id"].unique().sort().to_numpy()
     for part in (whole, rows):
-        fitted, held = split_words(methods.folded_words(tiny_vocabulary, part), 0)
+        fitted, held = split_words(word_families(made.definitions, tiny_vocabulary, part), 0)
         assert set(part[fitted].tolist()) <= learned
         assert not set(part[held].tolist()) & learned
 

@@ -247,9 +247,11 @@ def test_relations_are_used_when_asked_for(plm, tiny_vocabulary, tiny_dictionary
 
 def test_evidence(plm, made, tiny_vocabulary, covered):
     evidence = made.evidence
-    assert set(evidence) == {"held_out", "coverage", "isotropy", "strength", "seconds", "peak_memory_mb"}
+    assert set(evidence) == {"held_out", "held_out_by", "coverage", "isotropy", "strength", "seconds", "peak_memory_mb"}
     assert set(evidence["held_out"]) == {"tokens", "cosine", "mrr", "median_rank"}
     assert evidence["held_out"]["tokens"] == len(covered) // 5
+    assert evidence["held_out_by"]["source"] == {"wordnet": evidence["held_out"]}  # all tokens are found there
+    assert sum(part["tokens"] for part in evidence["held_out_by"]["how"].values()) == evidence["held_out"]["tokens"]
     taking_part = tiny_vocabulary.filter(pl.col("group") != "none").height
     assert evidence["coverage"] == {
         "rows": plm.rows, "rebuilt": len(covered), "without_definition": taking_part - len(covered),

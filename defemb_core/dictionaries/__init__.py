@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Final
 
 import polars as pl
@@ -27,7 +28,7 @@ DEFINITION_SCHEMA: Final[Mapping[str, pl.DataType]] = {
     "definition": pl.String(),  # without usage examples
     "sense": pl.Int32(),  # 0 = first, numbered per case-folded word
     "source": pl.String(),  # the dictionary's name
-    "form_of": pl.String(),  # the lemma that `word` is an inflection of, or null
+    "form_of": pl.String(),  # the lemma whose definition this is, if `word` is a form of it; else null
 }
 """Columns that every definition frame has, one line a sense; a source may add its own."""
 
@@ -91,6 +92,11 @@ def parts_of(spec: str) -> list[str]:
     return [part.strip() for part in _BETWEEN.split(spec)]
 
 
+def known_sources() -> tuple[str, ...]:
+    """Return the names that a spec may have."""
+    return tuple(_LOADERS)
+
+
 def combined(sources: list[Dictionary]) -> Dictionary:
     """Return several dictionaries as one, whose lines are theirs, one after the other in the order of rank.
 
@@ -119,52 +125,26 @@ def _load(part: str, spec: str, vocabulary: pl.DataFrame | None) -> Dictionary:
     return _LOADERS[name](place or None, vocabulary)
 
 
-def _load_wordnet(folder: str | None, vocabulary: pl.DataFrame | None) -> Dictionary:
-    from defemb_core.dictionaries.wordnet import load_wordnet  # imports this module
+def _in(module: str, verb: str) -> Loader:
+    """Return a source's loader; its module, which imports this one, is imported when it is called."""
 
-    return load_wordnet(folder)
+    def load(place: str | None, vocabulary: pl.DataFrame | None) -> Dictionary:
+        loader: Loader = getattr(import_module(f"{__name__}.{module}"), verb)
+        return loader(place, vocabulary)
 
-
-def _load_glossary(place: str | None, vocabulary: pl.DataFrame | None) -> Dictionary:
-    from defemb_core.dictionaries.glossary import load_glossary  # imports this module
-
-    return load_glossary(place, vocabulary)
-
-
-def _load_wiktionary(place: str | None, vocabulary: pl.DataFrame | None) -> Dictionary:
-    from defemb_core.dictionaries.wiktionary import load_wiktionary  # imports this module
-
-    return load_wiktionary(place, vocabulary)
-
-
-def _load_numerals(language: str | None, vocabulary: pl.DataFrame | None) -> Dictionary:
-    from defemb_core.dictionaries.numerals import load_numerals
-
-    return load_numerals(language, vocabulary)
-
-
-def _load_unicode(place: str | None, vocabulary: pl.DataFrame | None) -> Dictionary:
-    from defemb_core.dictionaries.unicode_names import load_unicode
-
-    return load_unicode(place, vocabulary)
-
-
-def _load_wn(lexicon: str | None, vocabulary: pl.DataFrame | None) -> Dictionary:
-    from defemb_core.dictionaries.wn_package import load_wn
-
-    return load_wn(lexicon)
+    return load
 
 
 Loader = Callable[[str | None, pl.DataFrame | None], Dictionary]
 """Takes the place after the colon and the vocabulary frame."""
 
 _LOADERS: Final[Mapping[str, Loader]] = {
-    WORDNET: _load_wordnet,
-    WN: _load_wn,
-    NUMERALS: _load_numerals,
-    UNICODE: _load_unicode,
-    GLOSSARY: _load_glossary,
-    WIKTIONARY: _load_wiktionary,
+    WORDNET: _in("wordnet", "load_wordnet"),
+    WIKTIONARY: _in("wiktionary", "load_wiktionary"),
+    WN: _in("wn_package", "load_wn"),
+    NUMERALS: _in("numerals", "load_numerals"),
+    UNICODE: _in("unicode_names", "load_unicode"),
+    GLOSSARY: _in("glossary", "load_glossary"),
 }
 _KNOWN: Final = (
     "wordnet",

@@ -26,7 +26,7 @@ _BROADER: Final = ("hypernym", "instance_hypernym")
 _FURTHER: Final = ("attribute", "derivation", "pertainym", "antonym")
 
 
-def load_wn(place: str | None = None) -> Dictionary:
+def load_wn(place: str | None = None, vocabulary: pl.DataFrame | None = None) -> Dictionary:
     """Read a wordnet from the database of the `wn` package, from the cache if the database is the same as before.
 
     Args:

@@ -12,6 +12,7 @@ import polars as pl
 
 from defemb_core.cache import cache_folder, cached_frame
 from defemb_core.dictionaries import DEFINITION_SCHEMA, Dictionary
+from defemb_core.dictionaries.inflections import inflected_senses, read_exceptions
 from defemb_core.dictionaries.wordnet_files import (
     MARKER,
     PARTS_OF_SPEECH,
@@ -20,11 +21,13 @@ from defemb_core.dictionaries.wordnet_files import (
     content_digest,
     ensure_wordnet,
     garbled,
+    missing_exceptions,
     parse_lemma,
     parsed_lines,
     read_tag_counts,
 )
 from defemb_core.errors import DictionaryError
+from defemb_core.text import folded
 
 _FRAME_VERSION: Final = 2  # part of the cache key: raise it when the same files give another frame
 
@@ -37,15 +40,19 @@ _POINTER: Final = r"(?:@i?|[&+=\\!]) \d{8} [nvasr] "
 _IDENTITY_START: Final = {"n": "noun-", "v": "verb-", "a": "adjective-", "s": "adjective-", "r": "adverb-"}
 
 
-def load_wordnet(folder: str | Path | None = None) -> Dictionary:
-    """WordNet's definitions, from the cache when the same files were read before.
+def load_wordnet(folder: str | Path | None = None, vocabulary: pl.DataFrame | None = None) -> Dictionary:
+    """WordNet's definitions, from the cache when the same files were read before; and those of words in other forms.
+
+    A text of the vocabulary that is a form of words gets their senses (inflections.py), after its own if it has any,
+    on lines after all of WordNet's own: `word` is the form, `form_of` the lemma.
 
     Args:
         folder: Folder with WNDB files; None: as `ensure_wordnet` finds or obtains it.
+        vocabulary: The vocabulary frame, whose whole words may be forms; None: no forms, WordNet's own words only.
 
     Returns:
-        A dictionary named "wordnet". Its digest covers the names and contents of the files that `read_wordnet` uses
-        (about 28 MB, hashed at every call), so that a changed file is never answered from the cache.
+        A dictionary named "wordnet". Its digest covers the names and contents of the files that it is read from (about
+        28 MB, hashed at every call), so that a changed file is never answered from the cache.
 
     Raises:
         DictionaryError: WordNet cannot be found, obtained or read.
@@ -53,7 +60,24 @@ def load_wordnet(folder: str | Path | None = None) -> Dictionary:
     found = ensure_wordnet(folder)
     digest = content_digest(found)
     cached = cache_folder() / "dictionaries" / f"wordnet-v{_FRAME_VERSION}-{digest[:32]}.parquet"
-    return Dictionary(cached_frame(cached, lambda: read_wordnet(found)), "wordnet", digest, str(found))
+    definitions = cached_frame(cached, lambda: read_wordnet(found))
+    if vocabulary is None:
+        return Dictionary(definitions, "wordnet", digest, str(found))
+    words = vocabulary.filter(pl.col("kind").cast(pl.String) == "word")["text"]
+    forms = inflected_senses(definitions, words, read_exceptions(found))
+    notes = [_count_forms(forms, definitions)]
+    if missing := missing_exceptions(found):
+        notes.append(f"irregular forms (“went”) are unknown, since the folder has no {', '.join(missing)}")
+    return Dictionary(pl.concat([definitions, forms]), "wordnet", digest, str(found), tuple(notes))
+
+
+def _count_forms(forms: pl.DataFrame, definitions: pl.DataFrame) -> str:
+    words = forms.select(folded("word").unique())
+    new = words.join(definitions.select(folded("word")), on="word", how="anti").height
+    return (
+        f"{words.height:,} words of the vocabulary are forms of WordNet's words; {new:,} of them have no definition of "
+        "their own"
+    )
 
 
 class _Synset(NamedTuple):

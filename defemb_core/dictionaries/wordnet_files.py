@@ -28,7 +28,8 @@ MARKER: Final = re.compile(r"\((?:a|p|ip)\)")
 
 _REQUIRED: Final = tuple(f"{kind}.{suffix}" for kind in ("data", "index") for suffix in PARTS_OF_SPEECH)
 _TAG_COUNTS: Final = "cntlist.rev"
-_OPTIONAL: Final = (_TAG_COUNTS, *(f"{suffix}.exc" for suffix in PARTS_OF_SPEECH))
+_EXCEPTIONS: Final = tuple(f"{suffix}.exc" for suffix in PARTS_OF_SPEECH)
+_OPTIONAL: Final = (_TAG_COUNTS, *_EXCEPTIONS)
 _SYSTEM_FOLDERS: Final = (
     "/usr/share/wordnet",  # Debian, Ubuntu
     "/usr/share/wordnet-3.0/dict",  # Fedora
@@ -91,6 +92,11 @@ def installed_wordnet() -> Path | None:
 
 def _missing(folder: Path) -> list[str]:
     return [name for name in _REQUIRED if not (folder / name).is_file()]
+
+
+def missing_exceptions(folder: Path) -> list[str]:
+    """Return which lists of irregular forms a folder lacks; a release has them, but nothing depends on it."""
+    return [name for name in _EXCEPTIONS if not (folder / name).is_file()]
 
 
 def checked_folder(folder: Path, what: str) -> Path:
@@ -221,9 +227,9 @@ def garbled(path: Path, number: int, what: str) -> DictionaryError:
 
 
 def content_digest(folder: Path) -> str:
-    """SHA-256 over the name, size and content of each file that `read_wordnet` uses."""
+    """SHA-256 over the name, size and content of each file that definitions are read from."""
     digest = hashlib.sha256()
-    for name in (*_REQUIRED, _TAG_COUNTS):
+    for name in (*_REQUIRED, *_OPTIONAL):
         path = folder / name
         try:
             content = path.read_bytes() if name in _REQUIRED or path.is_file() else b""

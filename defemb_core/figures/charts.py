@@ -13,6 +13,9 @@ from defemb_core.palette import GRID, GROUP_COLOURS, KIND_COLOURS, NEUTRAL, TABL
 from defemb_core.spectrum import Spectrum
 from defemb_core.text import plain
 
+COVERAGE_BY = {"group": "frequency group", "kind": "kind", "source": "source", "how": "found"}
+"""What coverage is counted by, and the axis's name for it."""
+_PARTS_OF_ROWS = ("group", "kind")
 _DASHES = {"": "solid", "frequent": "dash", "medium": "dashdot", "rare": "dot"}
 
 
@@ -84,24 +87,24 @@ def coverage_figure(coverage: pl.DataFrame, title: str = "Rows with a definition
     """Bars of the share of rows that have a definition, with counts.
 
     Args:
-        coverage: lines of `definitions.coverage`: `group` or `kind`, `rows`, `covered`, `share` (0 to 1).
+        coverage: lines of `definitions.coverage`: one of `COVERAGE_BY`'s columns, `rows`, `covered`, `share` (0 to 1).
         title: plain text.
 
     Raises:
         SettingsError: for a frame without these columns or lines.
     """
-    by = next((column for column in ("group", "kind") if column in coverage.columns), None)
+    by = next((column for column in COVERAGE_BY if column in coverage.columns), None)
     if by is None or not {"rows", "covered", "share"} <= set(coverage.columns) or coverage.is_empty():
-        raise SettingsError("coverage needs lines with group or kind, rows, covered and share")
+        raise SettingsError(f"coverage needs lines with {' or '.join(COVERAGE_BY)}, and rows, covered and share")
     names, shares = [str(name) for name in coverage[by]], coverage["share"].to_numpy()
     counts = [f"{covered:,} of {rows:,}" for covered, rows in coverage.select("covered", "rows").iter_rows()]
     texts = [f"{share:.1%} · {count}" for share, count in zip(shares, counts, strict=True)]
     figure = go.Figure([_share_track(names, texts), _share_bars(names, shares, texts)])
-    covered, rows = coverage["covered"].sum(), coverage["rows"].sum()
+    covered = coverage["covered"].sum()
+    rows = coverage["rows"].sum() if by in _PARTS_OF_ROWS else coverage["rows"][0]  # parts, or all of them each time
     note = f"{covered:,} of {rows:,} rows covered"
     told = "; ".join(f"{plain(name)} {text.replace(' · ', ', ')}" for name, text in zip(names, texts, strict=True))
-    y_title = "frequency group" if by == "group" else by
-    lay_out(figure, title, note, "share of rows", y_title, f"Bar chart {plain(title)!r}. {note}: {told}.")
+    lay_out(figure, title, note, "share of rows", COVERAGE_BY[by], f"Bar chart {plain(title)!r}. {note}: {told}.")
     figure.update_layout(barmode="overlay", height=150 + 38 * len(names), showlegend=False, margin_r=170)
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
     return figure.update_yaxes(autorange="reversed", showgrid=False, type="category")

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import streamlit as st
 
 from defemb_core.errors import RunError
@@ -13,11 +14,22 @@ OF_TRAINING = {"preset", "passes", "rate", "train_table"}
 NOTHING_PREDICTED = "This method turns the table as a whole: there is no prediction to judge."
 
 
+PARTS = (
+    "Which definitions carry meaning. A token counts by its first definition; ranks are those among all held-out rows, "
+    "so that lines compare. Word pieces are judged among themselves."
+)
+_COLUMNS = {
+    "MRR": st.column_config.NumberColumn(format="%.3f"),
+    "cosine": st.column_config.NumberColumn(format="%.3f"),
+    "median rank": st.column_config.NumberColumn(format="%.1f"),
+}
+
+
 def show_evidence(folder: Path) -> None:
     """Show a run's held-out evidence, coverage and isotropy as a row of numbers."""
     evidence, config = _read(folder, "evidence.json"), _read(folder, "config.json")
     try:
-        metrics, words = _metrics(evidence), _settings(config)
+        metrics, words, parts = _metrics(evidence), _settings(config), _held_out_by(evidence)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise RunError(
             f"the run {folder.name!r} lacks figures in its evidence.json or config.json; delete it and rebuild"
@@ -25,6 +37,9 @@ def show_evidence(folder: Path) -> None:
     for column, (label, (value, explanation)) in zip(st.columns([2, 2, 2, 3, 2]), metrics.items(), strict=True):
         column.metric(label, value, help=explanation)
     st.text(words)
+    if parts.height:
+        st.markdown("**Held-out tokens by where their definitions come from**", help=PARTS)
+        st.dataframe(parts, key=f"held-out-by-{folder.name}", column_config=_COLUMNS, hide_index=True, width="content")
     if training := evidence.get("training"):
         _show_training(training, folder.name)
 
@@ -45,6 +60,26 @@ def _show_training(training: dict, run: str) -> None:
         f"the weights are those after update {training['best']:,}, best on validation tokens."
     )
     show(figures().loss_figure(training["history"]), key=f"loss-{run}")
+
+
+def _held_out_by(evidence: dict) -> pl.DataFrame:
+    """Return a line a source and a way of matching; none of runs that have not kept them."""
+    parts = {
+        f"{by} {value}": found
+        for by, figures in evidence.get("held_out_by", {}).items()
+        for value, found in figures.items()
+    }
+    if "held_out_pieces" in evidence:
+        parts["found piece"] = evidence["held_out_pieces"]
+    return pl.DataFrame(
+        {
+            "definitions": [name.replace("how ", "found ") for name in parts],
+            "tokens": [int(found["tokens"]) for found in parts.values()],
+            "MRR": [float(found["mrr"]) for found in parts.values()],
+            "cosine": [float(found["cosine"]) for found in parts.values()],
+            "median rank": [float(found["median_rank"]) for found in parts.values()],
+        }
+    )
 
 
 def _metrics(evidence: dict) -> dict[str, tuple[str, str]]:

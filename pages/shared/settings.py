@@ -4,7 +4,6 @@ from typing import Any
 
 import streamlit as st
 
-from defemb_core.dictionaries import WORDNET
 from defemb_core.methods import BASELINES, METHODS
 from defemb_core.presets import PRESETS
 from defemb_core.reconstruction import Settings
@@ -23,8 +22,8 @@ To compare with:
 """
 
 
-def choose_settings() -> tuple[str, Settings]:
-    """Show the inputs, with good defaults; return the dictionary's name and the settings."""
+def choose_settings() -> Settings:
+    """Show the inputs, with good defaults; return the settings."""
     left, middle, right = st.columns(3, gap="large")
     method = left.selectbox(
         "Method",
@@ -32,7 +31,6 @@ def choose_settings() -> tuple[str, Settings]:
         format_func=lambda name: f"{name} (baseline)" if name in BASELINES else name,
         help=METHOD_HELP,
     )
-    dictionary = left.text_input("Dictionary", WORDNET, help="'wordnet' or 'wordnet:FOLDER'.")
     with left:
         definitions = _choose_definitions()
     with middle:
@@ -41,7 +39,7 @@ def choose_settings() -> tuple[str, Settings]:
         numbers = _choose_numbers()
     with st.expander("Training (method trained)", icon=":material/school:"):
         training = _choose_training()
-    return dictionary, Settings(method, **definitions, **rows, **numbers, **training)
+    return Settings(method, **definitions, **rows, **numbers, **training)
 
 
 def _choose_definitions() -> dict[str, Any]:

@@ -83,15 +83,19 @@ def frequency_in_words(plm: PLM) -> str:
 
 
 def dictionary_named(spec: str) -> Dictionary:
-    """Return the dictionary; read again when the files that it names, or the user's own glossary, change."""
+    """Return the dictionary for the chosen PLM's vocabulary; read again when the files that either names change."""
+    plm = chosen_plm()
     places = [str(user_glossary()) if part == GLOSSARY else part.partition(":")[2] for part in parts_of(spec)]
-    return _dictionary(spec, tuple(map(_stamp, places)))
+    vocabulary = vocabulary_of(plm, *frequency_choice(plm_named(plm)))
+    return _dictionary(vocabulary, str(plm_named(plm).folder), _stamp(plm), spec, tuple(map(_stamp, places)))
 
 
 @st.cache_resource(show_spinner="Reading the dictionary", max_entries=3)
-def _dictionary(spec: str, stamps: tuple[float, ...]) -> Dictionary:
-    del stamps
-    return load_dictionary(spec)
+def _dictionary(
+    _vocabulary: pl.DataFrame, folder: str, plm_stamp: float, spec: str, stamps: tuple[float, ...]
+) -> Dictionary:
+    del folder, plm_stamp, stamps
+    return load_dictionary(spec, _vocabulary)
 
 
 def complete_runs(plm: str | None = None) -> list[Path]:
