@@ -166,8 +166,8 @@ ANIMALS = "canine, canid, domestic animal"
         ("rex", {"Rex": "dog, domestic dog, Canis familiaris"}),  # an instance; no word has a synonym here
         ("chase", {"dog": "tail; domestic dog, Canis familiaris", "tail": "dog; dog, domestic dog, Canis familiaris"}),
         ("dusky", {"dusky": "dim; dark", "dim": "dusky; dark"}),  # head without its marker
-        ("dark", {"dark": "B, dim, run down"}),  # = & ! in the file: attribute, antonym, yet no satellite
-        ("drained", {"dim": "run down; tired; dark", "run down": "dim; tired; dark"}),
+        ("dark", {"dark": "B"}),  # = & ! in the file: attribute, no satellite, no antonym
+        ("drained", {"dim": "run down; tired", "run down": "dim; tired"}),
         ("dimly", {"dimly": "dusky, dim"}),  # pertainym
         ("letter", {"B": None}),  # in two cases: one word
         ("lender", {"bank": "B"}),  # two pointers to one word, once in the group

@@ -16,14 +16,14 @@ from defemb_core.errors import DictionaryError, first_line
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_FRAME_VERSION: Final = 1  # part of the cache key: raise it when the same database gives another frame
+_FRAME_VERSION: Final = 2  # part of the cache key: raise it when the same database gives another frame
 _GET_ONE: Final = "python -m wn download oewn:2024"
 PARTS_OF_SPEECH: Final = {
     "n": "noun", "v": "verb", "a": "adjective", "s": "adjective", "r": "adverb",
     "t": "phrase", "c": "conjunction", "p": "adposition",
 }  # fmt: skip
 _BROADER: Final = ("hypernym", "instance_hypernym")
-_FURTHER: Final = ("attribute", "derivation", "pertainym", "antonym")
+_FURTHER: Final = ("attribute", "derivation", "pertainym")
 
 
 def load_wn(place: str | None = None, vocabulary: pl.DataFrame | None = None) -> Dictionary:
@@ -31,6 +31,7 @@ def load_wn(place: str | None = None, vocabulary: pl.DataFrame | None = None) ->
 
     Args:
         place: the lexicon's name, "oewn:2024" or "oewn"; None if only one is installed.
+        vocabulary: not needed, all of a lexicon is read and kept.
 
     Returns:
         A dictionary named "wn", its definitions as `read_lexicon` returns them. Its digest covers all of them.
@@ -38,6 +39,7 @@ def load_wn(place: str | None = None, vocabulary: pl.DataFrame | None = None) ->
     Raises:
         DictionaryError: the package, the lexicon or its database is missing or cannot be read, or several lexicons fit.
     """
+    del vocabulary
     wn = _package()
     database = Path(wn.config.database_path)
     try:
@@ -62,7 +64,7 @@ def read_lexicon(specifier: str) -> pl.DataFrame:
     lexicons that this one was made on (`Wordnet.expanded_lexicons`), by its interlingual index.
 
     `related` is made as WordNet's: the synset's other words; the words of its hypernyms and, of a satellite adjective,
-    those that it is similar to; the words of attributes, derivations, pertainyms and antonyms, each group joined by
+    those that it is similar to; the words of attributes, derivations and pertainyms, each group joined by
     ", ", the groups by "; ".
 
     Returns:

@@ -29,14 +29,14 @@ from defemb_core.dictionaries.wordnet_files import (
 from defemb_core.errors import DictionaryError
 from defemb_core.text import folded
 
-_FRAME_VERSION: Final = 2  # part of the cache key: raise it when the same files give another frame
+_FRAME_VERSION: Final = 3  # part of the cache key: raise it when the same files give another frame
 
 # An example is in double quotes and follows "; ", in some 60 glosses ", " or ": ", perhaps with "e.g." before it.
 _EXAMPLE: Final = re.compile(r'\s*[;:,]\s*(?:(?:as in )?e\.g\.,?\s*)?"')
 _SENSE_KEY_TYPE: Final = {"n": 1, "v": 2, "a": 3, "r": 4, "s": 5}  # s: satellite adjective
 
 # Of a line's pointers the ones in `related`, each "symbol offset part-of-speech ".
-_POINTER: Final = r"(?:@i?|[&+=\\!]) \d{8} [nvasr] "
+_POINTER: Final = r"(?:@i?|[&+=\\]) \d{8} [nvasr] "
 _IDENTITY_START: Final = {"n": "noun-", "v": "verb-", "a": "adjective-", "s": "adjective-", "r": "adverb-"}
 
 
@@ -105,7 +105,8 @@ def read_wordnet(folder: Path) -> pl.DataFrame:
 
     1. the synset's other words;
     2. the words of its hypernyms (pointers @ and @i) and, of a satellite adjective, of its head (&);
-    3. the words of its derivationally related forms (+), attributes (=), pertainyms (\) and antonyms (!).
+    3. the words of its derivationally related forms (+), attributes (=) and pertainyms (\). Antonyms (!) are left out:
+       they are akin and mean the opposite (word similarity falls with them; benchmarks/RESULTS.md).
 
     Some of these pointers lead from one word of the synset to one word of another; every word of the other synset is
     taken all the same, for every word of this one. The line's own word, in whatever case, is left out of all groups,
