@@ -50,10 +50,11 @@ def bag_of_mentions(plm: PLM, vocabulary: pl.DataFrame, ids: np.ndarray, definit
     counts.data[line_of_row[counts.coords[1]] == counts.coords[0]] = 0
     totals = np.asarray(counts.sum(axis=1), dtype=np.float32).reshape(-1, 1)
     bags = np.asarray(counts.tocsr() @ plm.matrix) / np.where(totals > 0, totals, np.float32(1))
-    mean = bags[totals[:, 0] > 0].mean(axis=0) if totals.any() else np.zeros(plm.width)
-    number = np.bincount(found, weights=headwords[place], minlength=len(words)).reshape(-1, 1)
-    weighed = np.where(totals > 0, (bags - mean) * np.sqrt(number), 0.0).astype(np.float32)
-    return weighed[line_of_row[ids]]
+    mentioned = totals[:, 0] > 0
+    number = np.bincount(found, weights=headwords[place], minlength=len(words))
+    weight = np.where(mentioned, np.sqrt(number), 0.0).astype(np.float32).reshape(-1, 1)
+    mean = bags[mentioned].mean(axis=0) if mentioned.any() else np.float32(0)
+    return ((bags - mean) * weight)[line_of_row[ids]]
 
 
 def _heads(plm: PLM, words: pl.Series) -> tuple[csr_array, np.ndarray]:

@@ -11,6 +11,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from tiny_plm import save_roberta, save_t5
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from defemb_core import features
 from defemb_core.errors import PLMError
 from defemb_core.features import bag_of_embeddings, encode_prompts
 from defemb_core.plm import load_plm
@@ -83,6 +84,21 @@ def test_what_every_definition_says_weighs_less(tiny_plm):
     assert weight[dog] == pytest.approx((1 + np.log(5 / 2)) ** 2)
     expected = np.average(tiny_plm.matrix[[the, dog]], axis=0, weights=[weight[the], weight[dog]])
     np.testing.assert_allclose(bag_of_embeddings(tiny_plm, texts)[0], expected, atol=1e-6)
+
+
+def test_words_asked_at_once_are_cut_as_each_alone(plm):
+    words = [f"{a}{b}{c}" for a in "abdogé(" for b in ("", "-", "kennel") for c in ("", "s,", "'s", "ß")]
+    ids, lengths = features._cut(plm.tokenizer, words)
+    alone = [plm.tokenizer.encode(f" {word}", add_special_tokens=False).ids for word in words]
+    assert [cut.tolist() for cut in np.split(ids, np.cumsum(lengths)[:-1])] == alone
+
+
+def test_a_word_that_is_a_special_token_is_cut_too(plm):
+    special = [token.content for token in plm.tokenizer.get_added_tokens_decoder().values()]
+    words = ["dog", *special, "cat"]
+    ids, lengths = features._cut(plm.tokenizer, words)
+    alone = [plm.tokenizer.encode(f" {word}", add_special_tokens=False).ids for word in words]
+    assert [cut.tolist() for cut in np.split(ids, np.cumsum(lengths)[:-1])] == alone
 
 
 def test_empty_bags(tiny_plm):

@@ -12,8 +12,8 @@ import polars as pl
 from defemb_core.errors import SettingsError
 
 SHARE = 0.2
-TIE = 1e-12  # cosines as close as this are equal
-BLOCK = 2048  # predictions compared at a time: 2,048 x 50,000 similarities are 400 MB
+TIE = 1e-6  # cosines as close as this are equal; they are computed in float32
+BLOCK = 2048  # predictions compared at a time: 2,048 x 50,000 similarities are 400 MB in float32
 
 
 @dataclass(frozen=True)
@@ -156,4 +156,4 @@ def chance_mrr(tokens: int) -> float:
 
 def _unit(rows: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-    return rows / np.where(norms > 0, norms, 1.0)
+    return (rows / np.where(norms > 0, norms, 1.0)).astype(np.float32)
