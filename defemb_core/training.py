@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 EVALUATIONS = 10
 # Validation examples that are read at each of them, at most: 3 % of the time of preset default, 11 % of quick.
 JUDGED = 400
-CHECKPOINT_EVERY = 60.0  # seconds
+# Seconds between two checkpoints at least; and how many times as long as the last one took to write, so that those of a
+# large PLM, which take minutes, cost no more than a twentieth of the time.
+CHECKPOINT_EVERY, CHECKPOINT_TIMES = 60.0, 20
 
 Told = Callable[..., None]
 """Called with (updates done, updates in all) and the figures of the last update by name."""
@@ -81,8 +83,7 @@ def train(
     judged = validation.of(np.random.default_rng(seed).permutation(len(validation))[:JUDGED])
     with closing(AllThreads()) as threads:
         loop = Loop(student, Plan(examples.lengths, student.recipe, seed), devices(), threads)
-        if checkpoint and (kept := checkpoint.read()):
-            loop.restore(kept)
+        _restore(loop, checkpoint)
         try:
             _run(loop, examples, judged, progress or _silent, checkpoint)
         except FloatingPointError as error:
@@ -112,7 +113,7 @@ def _run(
 ) -> None:
     """Make all updates that are left, or as many as help; then take the best weights."""
     planned, patience = loop.plan.updates, loop.student.recipe.patience
-    every, written = max(1, -(-planned // EVALUATIONS)), time.monotonic()
+    every, due = max(1, -(-planned // EVALUATIONS)), time.monotonic() + CHECKPOINT_EVERY
     if not loop.state.history:
         progress(0, planned, **loop.evaluate(judged))
     while loop.done < planned and loop.state.bad < patience:
@@ -120,11 +121,24 @@ def _run(
         if loop.done % every == 0 or loop.done == planned:
             figures = loop.evaluate(judged)
         ended = loop.done == planned or loop.state.bad >= patience
-        if checkpoint and loop.shared.is_first and (ended or time.monotonic() - written > CHECKPOINT_EVERY):
-            checkpoint.write(loop.keep())
-            written = time.monotonic()
+        if checkpoint and loop.shared.is_first and (ended or time.monotonic() > due):
+            due = _write(checkpoint, loop)
         progress(loop.done, planned, **figures)
     loop.take_best()
+
+
+def _restore(loop: Loop, checkpoint: TrainingCheckpoint | None) -> None:
+    """Go on from what the checkpoint holds; nothing else keeps that, which is as large as the training itself."""
+    if checkpoint and (kept := checkpoint.read()):
+        loop.restore(kept)
+
+
+def _write(checkpoint: TrainingCheckpoint, loop: Loop) -> float:
+    """Keep the training's state; return when it is time to do so again."""
+    started = time.monotonic()
+    checkpoint.write(loop.keep())
+    ended = time.monotonic()
+    return ended + max(CHECKPOINT_EVERY, CHECKPOINT_TIMES * (ended - started))
 
 
 def _silent(done: int, total: int, **figures: float) -> None:

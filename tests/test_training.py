@@ -1,6 +1,8 @@
 import dataclasses
 import errno
 import math
+from types import SimpleNamespace
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -65,6 +67,7 @@ def student(tiny_plm, examples):
 def checkpoint(tmp_path, monkeypatch):
     """A checkpoint that is written after every update."""
     monkeypatch.setattr(training, "CHECKPOINT_EVERY", -1)
+    monkeypatch.setattr(training, "CHECKPOINT_TIMES", -1)
     return TrainingCheckpoint(tmp_path / "checkpoint", SETTINGS)
 
 
@@ -418,6 +421,38 @@ def test_a_training_that_ended_early_is_not_continued(student, lesson, checkpoin
     expected = train(student(recipe), *lesson, checkpoint=checkpoint)
     found = train(student(recipe), *lesson, progress=stop_at(expected.updates + 1), checkpoint=checkpoint)
     assert found == expected
+
+
+@pytest.mark.parametrize(("takes", "pause"), [(0, 60), (1, 60), (5, 100), (1000, 20_000)])
+def test_checkpoints_are_as_rare_as_their_writing_is_slow(student, lesson, tmp_path, monkeypatch, takes, pause):
+    """An update takes ten seconds by this clock, a checkpoint `takes`."""
+    now, written = [0.0], []
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    checkpoint = TrainingCheckpoint(tmp_path, SETTINGS)
+
+    def write(state):
+        written.append([now[0], now[0] + takes])
+        now[0] += takes
+
+    def tell(done, of, **figures):
+        now[0] += 10
+
+    monkeypatch.setattr(checkpoint, "write", write)
+    train(student(dataclasses.replace(QUICK, updates=40)), *lesson, progress=tell, checkpoint=checkpoint)
+    begun, ended = np.array(written).T
+    assert begun[0] == 70  # the first update after a minute
+    pauses = begun[1:] - ended[:-1]
+    assert ((pauses > pause) & (pauses <= pause + 10))[:-1].all()  # the last is the end's, whenever that is
+    assert len(written) > 3 or pause == 20_000
+
+
+def test_what_was_restored_is_let_go(student, lesson, kept, monkeypatch):
+    read, weights, told = kept.read, [], []
+    monkeypatch.setattr(kept, "read", lambda: (found := read(), weights.extend(map(ref, found["weights"].values())))[0])
+    train(student(), *lesson, progress=lambda *_, **__: told.append([each() for each in weights]), checkpoint=kept)
+    assert len(told) == 10
+    assert all(each is None for line in told for each in line)
+    assert weights
 
 
 def test_nothing_is_kept_before_it_is_time(student, lesson, tmp_path):
