@@ -118,8 +118,9 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
     """Predict rows by `settings.method`.
 
     - instant, frozen, trained: a ridge map from the definitions' features, cross-fitted, so that no row helps to
-      predict itself; its held-out evidence comes from the map fitted on 80 % of the covered tokens. A student of
-      "trained" learns from those 80 % too, so that it knows rows which the map then predicts; evidence says how many.
+      predict itself or another of its word ("bank", "Bank"); its held-out evidence comes from the map fitted on 80 % of
+      the covered words. A student of "trained" learns from those 80 % too, so that it knows rows which the map then
+      predicts; evidence says how many.
     - mean-of-definition: the definitions' bag of embeddings itself, without a map.
     - random: instant; its senses have been `shuffled`. A control.
     - all-but-the-top, whitening: all rows that take part, turned together; definitions have no part.
@@ -148,11 +149,11 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
     for part in parts:
         own = [block[part] for block in blocks]
         with clock.stage("map"):
-            fitted = cross_fit(own, rows[part], settings.folds, settings.seed, _or_none(weights[part]))
+            fitted = cross_fit(own, rows[part], settings.folds, settings.seed, _or_none(weights[part]), words[part])
             predicted[part] = fitted.predictions
             strengths.append(fitted.strength)
         with clock.stage("held-out"):
-            held_out.append(_judge(own, rows[part], weights[part], split_words(words[part], settings.seed), settings))
+            held_out.append(_judge(own, rows[part], weights[part], words[part], settings))
     chosen |= {"strength": strengths[0]}
     if len(parts) > 1:
         chosen |= {"held_out_pieces": asdict(held_out[1])}
@@ -163,13 +164,13 @@ def _judge(
     blocks: list[np.ndarray],
     rows: np.ndarray,
     weights: np.ndarray,
-    split: tuple[np.ndarray, np.ndarray],
+    words: np.ndarray,
     settings: Settings,
 ) -> HeldOut:
-    """Judge the map that is fitted on 80 % of the rows by the others."""
-    fit, held = split
+    """Judge the map that is fitted on 80 % of the words by the others."""
+    fit, held = split_words(words, settings.seed)
     own = [block[fit] for block in blocks]
-    mapping = fit_map(own, rows[fit], settings.folds, settings.seed, _or_none(weights[fit]))
+    mapping = fit_map(own, rows[fit], settings.folds, settings.seed, _or_none(weights[fit]), words[fit])
     predicted = mapping.predict(np.concatenate([block[held] for block in blocks], axis=1))
     return judge_held_out(predicted, rows[held], rows[fit].mean(axis=0, dtype=np.float64))
 
