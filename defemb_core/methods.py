@@ -11,7 +11,7 @@ import polars as pl
 
 from defemb_core.baselines import all_but_the_top, whitening
 from defemb_core.definitionemb import cross_fit, fit_map
-from defemb_core.evaluation.held_out import HeldOut, judge_held_out, split_words
+from defemb_core.evaluation.held_out import HeldOut, check_folds, judge_held_out, split_words
 from defemb_core.features import bag_of_embeddings, definition_texts, encoder_reader, read_prompts, with_relations
 from defemb_core.mentions import bag_of_mentions
 from defemb_core.pieces import apart, cuts_of, parts_of
@@ -142,9 +142,11 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
     if settings.method == "mean-of-definition":
         return _unmapped(inputs, ids, starts, settings, clock)
     weights = _row_weights(inputs.vocabulary, ids, settings)
-    blocks, chosen = _token_features(inputs, starts, weights, settings, clock, checkpoint)
     rows, words = inputs.plm.matrix[ids], folded_words(inputs.vocabulary, ids)
     parts = [part for part in parts_of(inputs.senses, ids) if part.any()]
+    for part in parts:  # before hours are spent on features
+        check_folds(words[part], weights[part], settings.folds, settings.seed, pieces=part is not parts[0])
+    blocks, chosen = _token_features(inputs, starts, weights, settings, clock, checkpoint)
     predicted, held_out, strengths = np.empty_like(rows), [], []
     for part in parts:
         own = [block[part] for block in blocks]
