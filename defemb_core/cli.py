@@ -20,6 +20,7 @@ from defemb_core.devices import devices
 from defemb_core.dictionaries import WORDNET
 from defemb_core.errors import DefembError, SettingsError
 from defemb_core.methods import STAGE_SHARES, stage_shares
+from defemb_core.progress import memory_for
 from defemb_core.reconstruction import Reconstruction, Settings, reconstruct
 from defemb_core.runs import (
     ANALYSIS,
@@ -139,10 +140,11 @@ def _reconstruct(options: argparse.Namespace) -> None:
     groups = _groups(options.groups)
 
     def rebuild(reporter: Reporter | None) -> Reconstruction:
-        plm = load_plm(options.plm, options.revision)
-        source = options.frequency or default_source(tokenizer_kind(plm.tokenizer))
-        vocabulary = plm_vocabulary(plm, source, groups)
-        dictionary = load_dictionary(options.dictionary)
+        with memory_for("reading PLM and dictionary"):
+            plm = load_plm(options.plm, options.revision)
+            source = options.frequency or default_source(tokenizer_kind(plm.tokenizer))
+            vocabulary = plm_vocabulary(plm, source, groups)
+            dictionary = load_dictionary(options.dictionary)
         if reporter:
             reporter.shares = stage_shares(settings.method, plm.has_decoder_table)
             if line := announcement(plm, vocabulary, dictionary, settings):

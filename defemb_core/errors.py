@@ -25,6 +25,10 @@ class TrainingError(DefembError):
     """A training cannot go on."""
 
 
+class NoMemoryError(DefembError):
+    """The machine, or its accelerator, has too little memory."""
+
+
 class ExportError(DefembError):
     """An export cannot be written where, or as, the user asked."""
 
@@ -32,3 +36,17 @@ class ExportError(DefembError):
 def first_line(exc: Exception) -> str:
     """Return the first line of a foreign error's message, its kind if it has none: what one sentence has room for."""
     return str(exc).strip().splitlines()[0][:160] if str(exc).strip() else type(exc).__name__
+
+
+def is_out_of_memory(exc: BaseException) -> bool:
+    """Return whether an error says that memory does not suffice.
+
+    numpy raises a MemoryError, torch an OutOfMemoryError of its own on an accelerator, and on a CPU a RuntimeError that
+    only its message tells apart.
+    """
+    told = ("not enough memory", "can't allocate memory", "out of memory")
+    return (
+        isinstance(exc, MemoryError)
+        or type(exc).__name__ == "OutOfMemoryError"
+        or (isinstance(exc, RuntimeError) and any(words in str(exc).lower() for words in told))
+    )

@@ -161,6 +161,7 @@ def reconstruct(
         SettingsError: too few covered rows for the folds, or more directions than columns.
         PLMError: method "frozen" or "trained" with a tokenizer that has no mask token.
         TrainingError: the student's training cannot go on.
+        NoMemoryError: memory does not suffice for one of the stages.
     """
     clock = Clock(progress)
     if settings.method in TRANSFORMATIONS:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from defemb_core.devices import devices
-from defemb_core.errors import TrainingError, first_line
+from defemb_core.errors import TrainingError, first_line, is_out_of_memory
 from defemb_core.states import AllThreads
 from defemb_core.training_files import TrainingCheckpoint
 from defemb_core.training_loop import Loop, Plan
@@ -78,8 +78,6 @@ def train(
         TrainingError: the loss is NaN or infinite, or the device fails; what was reached before is kept.
         RunError: the checkpoint was made with other settings.
     """
-    import torch
-
     judged = validation.of(np.random.default_rng(seed).permutation(len(validation))[:JUDGED])
     with closing(AllThreads()) as threads:
         loop = Loop(student, Plan(examples.lengths, student.recipe, seed), devices(), threads)
@@ -90,11 +88,10 @@ def train(
             raise TrainingError(
                 f"the validation loss became {error} after update {loop.done}; start a new run with a lower --rate"
             ) from None
-        except (torch.AcceleratorError, torch.OutOfMemoryError) as error:
-            raise TrainingError(
-                f"the device {loop.shared.device} failed at update {loop.done + 1} ({first_line(error)}); the last "
-                "checkpoint is kept, go on with --resume"
-            ) from error
+        except (RuntimeError, MemoryError) as error:
+            if told := _failure(loop, error):
+                raise told from error
+            raise
     state = loop.state
     return Trained(
         loop.done,
@@ -125,6 +122,20 @@ def _run(
             due = _write(checkpoint, loop)
         progress(loop.done, planned, **figures)
     loop.take_best()
+
+
+def _failure(loop: Loop, error: Exception) -> TrainingError | None:
+    """Return what a device's failure or lack of memory comes to for a user, None for any other error."""
+    import torch
+
+    short = is_out_of_memory(error)
+    if not short and not isinstance(error, torch.AcceleratorError):
+        return None
+    way = "end other programs or take a larger machine, then go on" if short else "go on"
+    return TrainingError(
+        f"the device {loop.shared.device} failed at update {loop.done + 1} ({first_line(error)}); the last checkpoint "
+        f"is kept, {way} with --resume"
+    )
 
 
 def _restore(loop: Loop, checkpoint: TrainingCheckpoint | None) -> None:

@@ -502,10 +502,12 @@ def raising(error):
 ERRORS = [
     torch.AcceleratorError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA"),
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"),
+    MemoryError("Unable to allocate 7 GiB"),
 ]
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=["lost", "memory"])
+@pytest.mark.parametrize("error", ERRORS, ids=["lost", "memory", "main memory", "numpy"])
 def test_a_device_that_fails_is_told_and_the_training_can_go_on(student, lesson, checkpoint, monkeypatch, error):
     whole = student()
     train(whole, *lesson)
@@ -514,13 +516,26 @@ def test_a_device_that_fails_is_told_and_the_training_can_go_on(student, lesson,
         with pytest.raises(TrainingError) as caught:
             train(student(), *lesson, checkpoint=checkpoint)
     said = str(error).splitlines()[0]
+    way = "go on" if error is ERRORS[0] else "end other programs or take a larger machine, then go on"
     assert str(caught.value) == (
-        f"the device cpu failed at update 7 ({said}); the last checkpoint is kept, go on with --resume"
+        f"the device cpu failed at update 7 ({said}); the last checkpoint is kept, {way} with --resume"
     )
     assert checkpoint.read()["state"]["update"] == 6
     made = student()
     train(made, *lesson, checkpoint=checkpoint)
     assert bits(made) == bits(whole)
+
+
+def test_an_error_of_another_kind_stays_as_it_is(student, lesson, monkeypatch):
+    fail_at(monkeypatch, lesson, 2, raising(RuntimeError("a mistake of ours")))
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        train(student(), *lesson)
+
+
+def test_a_checkpoint_that_memory_does_not_suffice_for_is_not_called_damaged(kept, monkeypatch):
+    monkeypatch.setattr(torch, "load", lambda *given, **more: raising(ERRORS[2])(None))
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        kept.read()
 
 
 def test_a_device_that_fails_while_the_student_is_judged_is_told_too(student, lesson, monkeypatch):
