@@ -1,6 +1,6 @@
 """The command line: the same work as the app's, for machines without a screen.
 
-Exit codes: 0 done, 2 a user's mistake (one sentence on stderr), 130 stopped by the user.
+Exit codes: 0 done, 1 another process has failed, 2 a user's mistake (one sentence on stderr), 130 stopped by the user.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("stopped\n")
         return 130
     except DefembError as exc:
-        if devices().is_first:  # one sentence, however many processes found out
+        if devices().is_first or getattr(exc, "lost", False):  # one sentence, however many processes found out
             sys.stderr.write(f"{exc}\n")
-        return 2
+        return exc.code
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         sys.stderr.close()
     return 0
@@ -130,43 +130,50 @@ def _add_reconstruct(commands: Any) -> None:
 
 
 def _reconstruct(options: argparse.Namespace) -> None:
-    from defemb_core.dictionaries import load_dictionary
-    from defemb_core.frequency import default_source, plm_vocabulary
-    from defemb_core.plm import load_plm
     from defemb_core.reconstruction_files import save_reconstruction
-    from defemb_core.vocabulary import tokenizer_kind
 
-    settings = read_settings(options)
-    groups = _groups(options.groups)
-
-    def rebuild(reporter: Reporter | None) -> Reconstruction:
-        with memory_for("reading PLM and dictionary"):
-            plm = load_plm(options.plm, options.revision)
-            source = options.frequency or default_source(tokenizer_kind(plm.tokenizer))
-            vocabulary = plm_vocabulary(plm, source, groups)
-            dictionary = load_dictionary(options.dictionary)
-        if reporter:
-            reporter.shares = stage_shares(settings.method, plm.has_decoder_table)
-            if line := announcement(plm, vocabulary, dictionary, settings):
-                sys.stderr.write(f"{line}\n")
-        with Bar(reporter) if reporter else nullcontext() as progress:
-            made = reconstruct(plm, vocabulary, dictionary, settings, progress, options.out / CHECKPOINT)
-        made.provenance["frequency"] = {"source": source, **asdict(groups)}
-        return made
-
-    if not devices().is_first:  # it takes its share of the work; the run is the first process's
-        rebuild(None)
-        return
-    with working_in(options.out, STAGE_SHARES[settings.method], options.resume) as reporter:
-        made = rebuild(reporter)
-        save_reconstruction(made, options.out)
-        shutil.rmtree(options.out / CHECKPOINT, ignore_errors=True)
-        if options.analyse:
-            queue_run(options.out / ANALYSIS)
+    settings, groups, shared = read_settings(options), _groups(options.groups), devices()
+    with shared.together():
+        if not shared.is_first:  # it takes its share of the work; the run is the first process's
+            _rebuild(options, settings, groups, None)
+            shared.part()
+            return
+        with working_in(options.out, STAGE_SHARES[settings.method], options.resume) as reporter:
+            made = _rebuild(options, settings, groups, reporter)
+            shared.part()
+            save_reconstruction(made, options.out)
+            shutil.rmtree(options.out / CHECKPOINT, ignore_errors=True)
+            if options.analyse:
+                queue_run(options.out / ANALYSIS)
     _say_result(made, options.out)
     if options.analyse:
         options.run = str(options.out)
         _analyse(options)
+
+
+def _rebuild(
+    options: argparse.Namespace, settings: Settings, groups: Groups, reporter: Reporter | None
+) -> Reconstruction:
+    """Rebuild the table that the options name; a process without a reporter keeps quiet about it."""
+    from defemb_core.dictionaries import load_dictionary
+    from defemb_core.frequency import default_source, plm_vocabulary
+    from defemb_core.plm import load_plm
+    from defemb_core.vocabulary import tokenizer_kind
+
+    with memory_for("reading PLM and dictionary"):
+        plm = load_plm(options.plm, options.revision)
+        source = options.frequency or default_source(tokenizer_kind(plm.tokenizer))
+        vocabulary = plm_vocabulary(plm, source, groups)
+        dictionary = load_dictionary(options.dictionary)
+    if reporter:
+        reporter.shares = stage_shares(settings.method, plm.has_decoder_table)
+        if line := announcement(plm, vocabulary, dictionary, settings):
+            sys.stderr.write(f"{line}\n")
+    devices().agree()  # so that a mistake ends all before the long work
+    with Bar(reporter) if reporter else nullcontext() as progress:
+        made = reconstruct(plm, vocabulary, dictionary, settings, progress, options.out / CHECKPOINT)
+    made.provenance["frequency"] = {"source": source, **asdict(groups)}
+    return made
 
 
 def _say_result(made: Reconstruction, out: Path) -> None:

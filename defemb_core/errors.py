@@ -2,7 +2,13 @@
 
 
 class DefembError(Exception):
-    """Root of all errors that a user can put right; the app and the command line show the message alone."""
+    """Root of all errors that a user can put right; the app and the command line show the message alone.
+
+    Attributes:
+        code: what the command line exits with.
+    """
+
+    code = 2
 
 
 class PLMError(DefembError):
@@ -27,6 +33,19 @@ class TrainingError(DefembError):
 
 class NoMemoryError(DefembError):
     """The machine, or its accelerator, has too little memory."""
+
+
+class ProcessError(DefembError):
+    """Work that several processes share has ended in one of them.
+
+    Attributes:
+        code: what they exit with: 1 unless it was the user's mistake.
+        lost: whether they cannot reach each other any more, so that each speaks for itself.
+    """
+
+    def __init__(self, message: str, code: int = 1, lost: bool = False) -> None:
+        super().__init__(message)
+        self.code, self.lost = code, lost
 
 
 class ExportError(DefembError):

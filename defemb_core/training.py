@@ -139,8 +139,12 @@ def _failure(loop: Loop, error: Exception) -> TrainingError | None:
 
 
 def _restore(loop: Loop, checkpoint: TrainingCheckpoint | None) -> None:
-    """Go on from what the checkpoint holds; nothing else keeps that, which is as large as the training itself."""
-    if checkpoint and (kept := checkpoint.read()):
+    """Go on from what the first process's checkpoint holds: other machines may not have that file.
+
+    Nothing else keeps what was read, which is as large as the training itself.
+    """
+    kept = checkpoint.read() if checkpoint and loop.shared.is_first else None
+    if kept := loop.shared.from_first(kept):
         loop.restore(kept)
 
 
