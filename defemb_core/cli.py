@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from defemb_core.cli_estimate import add_estimate, announcement, estimate_lines
-from defemb_core.cli_options import add_settings, read_settings
+from defemb_core.cli_options import add_settings, read_groups, read_settings
 from defemb_core.devices import devices
 from defemb_core.dictionaries import WORDNET
-from defemb_core.errors import DefembError, SettingsError
+from defemb_core.errors import DefembError
 from defemb_core.methods import STAGE_SHARES, stage_shares
 from defemb_core.progress import memory_for
 from defemb_core.reconstruction import Reconstruction, Settings, reconstruct
+from defemb_core.relevance import ignored_settings, relevant_settings
 from defemb_core.runs import (
     ANALYSIS,
     CHECKPOINT,
@@ -79,7 +80,11 @@ class Request:
         """Return the command line that makes this run in `out` and then finds its maps."""
         # With "=": a value may begin with a dash.
         words = ["reconstruct", f"--plm={self.plm}", f"--dictionary={self.dictionary}", f"--out={out}", "--analyse"]
+        # What the method ignores at its default is not worth a warning in the run's log.
+        named = relevant_settings(self.settings.method) | set(ignored_settings(self.settings))
         for name, value in asdict(self.settings).items():
+            if name not in named:
+                continue
             option = name.replace("_", "-")
             if isinstance(value, bool):
                 words.append(f"--{'' if value else 'no-'}{option}")
@@ -121,8 +126,6 @@ def _parser() -> argparse.ArgumentParser:
 def _add_reconstruct(commands: Any) -> None:
     sub = commands.add_parser("reconstruct", help="rebuild a PLM's table from definitions")
     add_settings(sub)
-    sub.add_argument("--frequency", help="'vocabulary' (row order) or 'wordfreq'; default: what suits the tokenizer")
-    sub.add_argument("--groups", help="shares of the frequent, medium and rare groups (default: 0.3,0.5,0.2)")
     sub.add_argument("--out", type=Path, required=True, help="the run's directory, new")
     sub.add_argument("--resume", action="store_true", help="finish a run that was interrupted")
     sub.add_argument("--analyse", action="store_true", help="then find neighbours and UMAP maps for the app")
@@ -132,7 +135,8 @@ def _add_reconstruct(commands: Any) -> None:
 def _reconstruct(options: argparse.Namespace) -> None:
     from defemb_core.reconstruction_files import save_reconstruction
 
-    settings, groups, shared = read_settings(options), _groups(options.groups), devices()
+    settings, groups, shared = read_settings(options), read_groups(options), devices()
+    _say_ignored(settings)
     with shared.together():
         if not shared.is_first:  # it takes its share of the work; the run is the first process's
             _rebuild(options, settings, groups, None)
@@ -176,6 +180,13 @@ def _rebuild(
     return made
 
 
+def _say_ignored(settings: Settings) -> None:
+    """Warn in one sentence of options that the method ignores."""
+    if (ignored := ignored_settings(settings)) and devices().is_first:
+        said = [f"--{'no-' if getattr(settings, name) is False else ''}{name.replace('_', '-')}" for name in ignored]
+        sys.stderr.write(f"method {settings.method!r} ignores {', '.join(said)}\n")
+
+
 def _say_result(made: Reconstruction, out: Path) -> None:
     """Say how many rows are new and how well definitions find those that were held out."""
     held, covered = made.evidence["held_out"], made.evidence["coverage"]
@@ -187,20 +198,9 @@ def _say_result(made: Reconstruction, out: Path) -> None:
 
 
 def _estimate(options: argparse.Namespace) -> None:
+    _say_ignored(read_settings(options))
     for line in estimate_lines(options):
         _say(line)
-
-
-def _groups(text: str | None) -> Groups:
-    """Return the groups that "0.3,0.5,0.2" names, the usual ones for None."""
-    from defemb_core.frequency import Groups
-
-    if text is None:
-        return Groups()
-    try:
-        return Groups(*(float(share) for share in text.split(",")))
-    except (TypeError, ValueError):
-        raise SettingsError(f"--groups {text!r} is no list of three shares; write 0.3,0.5,0.2") from None
 
 
 def _analyse(options: argparse.Namespace) -> None:
