@@ -74,7 +74,7 @@ def table_seconds(sizes: Sizes, load: PromptLoad, settings: Settings, machine: M
     and again for the held-out rows; isotropy costs rows x columns^2. Every process does all of it.
     """
     features = _features(sizes, settings)
-    problems = 2 * settings.folds + 1
+    problems = load.maps * (2 * settings.folds + 1)
     grams = 4.0 * load.covered * features * (features + sizes.columns)
     solving = problems * ((EIGEN + 4) * features**3 + 8 * features**2 * sizes.columns)
     isotropy = 12.0 * sizes.rows * sizes.columns**2

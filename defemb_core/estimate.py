@@ -25,9 +25,9 @@ from defemb_core.costs import (
     table_seconds,
     update_cost,
 )
-from defemb_core.definitions import describe_matches, match_definitions
 from defemb_core.errors import SettingsError
 from defemb_core.methods import STUDENTS
+from defemb_core.pieces import matched_senses
 from defemb_core.sizes import PromptLoad, Sizes, prompt_load, sizes_of
 from defemb_core.trained import recipe_of
 
@@ -107,12 +107,10 @@ def estimate_reconstruction(
 ) -> Estimate:
     """Return what reconstruct() would take with the same arguments, on this machine's processor unless told otherwise.
 
-    Word pieces are left out of the count.
-
     Raises:
         SettingsError: the dictionary defines none of the rows.
     """
-    senses = describe_matches(vocabulary, match_definitions(vocabulary, dictionary, settings.max_senses), dictionary)
+    senses = matched_senses(plm, vocabulary, dictionary, settings)
     if not senses.height:
         raise SettingsError(
             f"none of {plm.rows} rows has a definition in {dictionary.name}, so there is nothing to estimate; name a "

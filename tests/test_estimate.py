@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from families import FAMILIES, save_family
 from tiny_plm import save_bin_bert
@@ -23,6 +24,7 @@ from defemb_core.estimate import (
     time_in_words,
 )
 from defemb_core.features import definition_texts, with_relations
+from defemb_core.pieces import cuts_of, matched_senses
 from defemb_core.plm import load_plm
 from defemb_core.presets import PRESETS
 from defemb_core.prompts import make_prompts, tokenize_prompts
@@ -106,6 +108,40 @@ def test_the_load_is_that_of_the_prompts_themselves(method, tiny_plm, tiny_vocab
     learned = senses.height * 0.8 * 0.95 * (1 if method == "frozen" else 1 - rare)
     assert load.learned == pytest.approx(learned, abs=1)
     assert load == prompt_load(tiny_plm, tiny_vocabulary, senses, Settings(method))
+
+
+@pytest.mark.parametrize("method", ["frozen", "trained"])
+def test_the_load_counts_word_pieces(method, tiny_plm, tiny_vocabulary, tiny_dictionary):
+    settings = Settings(method, pieces=True, rare_weight=1.0)
+    senses = matched_senses(tiny_plm, tiny_vocabulary, tiny_dictionary, settings)
+    load = prompt_load(tiny_plm, tiny_vocabulary, senses, settings)
+    glosses, _ = definition_texts(senses, True, tiny_plm.mask_token)
+    if method == "trained":
+        glosses = with_relations(glosses, senses, tiny_plm.mask_token)
+    texts = make_prompts(glosses, senses, tiny_vocabulary, tiny_plm.mask_token)
+    prompts = tokenize_prompts(tiny_plm, texts, cuts_of(senses))
+    without = prompt_load(
+        tiny_plm, tiny_vocabulary, senses.filter(pl.col("how") != "piece").drop("pieces", "at"), settings
+    )
+    assert (load.covered, load.lines) == (senses["token_id"].n_unique(), senses.height)
+    assert load.lines > without.lines + 20
+    assert load.prompts == pytest.approx(len(prompts.ids), rel=0.05)
+    assert load.tokens == pytest.approx(prompts.lengths[prompts.lines].mean(), rel=0.03)
+    assert (load.maps, without.maps) == (2, 1)
+
+
+def test_pieces_make_an_estimate_longer_as_in_a_run(tiny_plm, tiny_vocabulary, tiny_dictionary):
+    made = {
+        (method, pieces): estimate_reconstruction(
+            tiny_plm, tiny_vocabulary, tiny_dictionary, Settings(method, pieces=pieces), TWO_CORES
+        )
+        for method in ("instant", "frozen", "trained")
+        for pieces in (False, True)
+    }
+    for method in ("instant", "frozen", "trained"):
+        assert made[method, True].seconds > 1.2 * made[method, False].seconds
+    assert made["frozen", True].operations > 1.2 * made["frozen", False].operations
+    assert made["trained", True].updates >= made["trained", False].updates
 
 
 def test_no_definitions_is_one_sentence(tiny_plm, tiny_vocabulary, tiny_dictionary):
@@ -290,6 +326,20 @@ def test_the_command_for_this_machine(capfd, words, tiny_plm, tiny_vocabulary, t
         f"about {time_in_words(made.seconds)}",
         f"about {bytes_in_words(made.memory)}",
     ]
+
+
+def test_the_command_takes_the_choice_of_frequencies(capfd, words):
+    """Rare rows are not learned from; so fewer of them make more to learn, and longer."""
+    said = []
+    for groups in ("0.3,0.5,0.2", "0.1,0.1,0.8"):
+        choice = ["--frequency", "wordfreq", "--groups", groups, "--passes", "50"]
+        assert main([*words, "--method", "trained", "--tflops", "1", *choice]) == 0
+        said.append(capfd.readouterr().out.splitlines()[1])
+    updates = [int(line.split()[1].replace(",", "")) for line in said]
+    assert updates[0] > 1.5 * updates[1] > 0
+    assert main([*words, "--pieces", "--method", "frozen"]) == 0
+    assert main([*words, "--groups", "1,1,1"]) == 2
+    assert "add up to" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("option", [["--tflops", "0"], ["--tflops", "nan"], ["--processes", "0"], ["--alpha", "2"]])
