@@ -19,9 +19,9 @@ from defemb_core.costs import (
     FLOAT32,
     READING,
     Machine,
+    device_memory,
     main_memory,
     reading_operations,
-    student_memory,
     table_seconds,
     update_cost,
 )
@@ -79,23 +79,21 @@ def estimate_run(sizes: Sizes, load: PromptLoad, settings: Settings, machine: Ma
         settings: method, preset and what replaces its values.
         machine: what it runs on.
     """
-    seconds = table_seconds(sizes, load, settings, machine)
+    seconds, recipe = table_seconds(sizes, load, settings, machine), recipe_of(settings)
+    memory = main_memory(sizes, load, settings, machine, recipe)
     if settings.method not in STUDENTS:
-        return Estimate(seconds * sizes.tables, main_memory(sizes, load, settings, 0.0), 0.0, 0.0, 0, 0)
-    recipe, updates, update = recipe_of(settings), 0, (0.0, 0.0)
+        return Estimate(seconds * sizes.tables, memory, 0.0, 0.0, 0, 0)
+    updates, update = 0, (0.0, 0.0)
     if settings.method == "trained":
         updates = recipe.updates_for(round(load.learned * load.tokens))
         update = update_cost(sizes, load, recipe, machine)
     reading = reading_operations(sizes, load, settings)
     reader = READING * (machine.accelerator * FLOAT32 or machine.processor) * machine.processes
     seconds += reading / reader + updates * update[1]
-    model = student_memory(sizes, load, settings, recipe, machine)
-    # On its way to an accelerator the model lies in main memory.
-    passing = 4.0 * sizes.parameters if machine.accelerator else model
     return Estimate(
         seconds * sizes.tables,
-        main_memory(sizes, load, settings, passing),
-        model if machine.accelerator else 0.0,
+        memory,
+        device_memory(sizes, load, settings, machine, recipe),
         (reading + updates * update[0]) * sizes.tables,
         updates,
         updates * recipe.batch_tokens,
