@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from defemb_core.errors import DefembError, ProcessError, SettingsError, first_line, is_out_of_memory
+from defemb_core.errors import DefembError, ProcessError, SettingsError, first_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -165,10 +165,9 @@ class Devices:
         Raises:
             ProcessError: one or more are not, or are lost.
         """
-        import torch
-
         if self.processes == 1 or self._talk.over:
             return
+        import torch
         from accelerate.utils import gather_object
 
         ill = torch.tensor([float(failure is not None)], device=self.device)
@@ -197,8 +196,8 @@ class Devices:
         before, self._talk.over = self._talk.over, True
         try:
             yield
-        except RuntimeError as error:  # torch and gloo raise many kinds, all of them this one's
-            if self.processes == 1 or is_out_of_memory(error):
+        except (RuntimeError, MemoryError) as error:  # torch and gloo raise many kinds, all of them these two's
+            if self.processes == 1:
                 raise
             self._end_undisturbed()
             raise ProcessError(

@@ -344,6 +344,16 @@ def test_threads_spin_little_unless_told_otherwise(tmp_path, chosen, rounds):
     assert done.stdout.split() == [rounds, "False"]  # torch reads it when it is imported
 
 
+def test_an_instant_run_waits_for_no_torch(tmp_path, words):
+    code = (
+        "import sys; from defemb_core.cli import main; code = main(sys.argv[1:]); print(code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words, "--out", str(tmp_path / "run")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "0 False"
+
+
 # Stopping and going on
 
 
