@@ -1,6 +1,6 @@
 """The command line: the same work as the app's, for machines without a screen.
 
-Exit codes: 0 done, 2 a user's mistake (one sentence on stderr), 130 stopped by the user.
+Exit codes: 0 done, 1 another process has failed, 2 a user's mistake (one sentence on stderr), 130 stopped by the user.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from defemb_core.cli_dictionary import add_dictionary, dictionary_lines
 from defemb_core.cli_estimate import add_estimate, announcement, estimate_lines
-from defemb_core.cli_options import add_settings, read_settings
+from defemb_core.cli_options import add_settings, read_groups, read_settings
 from defemb_core.devices import devices
-from defemb_core.errors import DefembError, SettingsError
+from defemb_core.errors import DefembError
 from defemb_core.methods import STAGE_SHARES, stage_shares
+from defemb_core.progress import memory_for
 from defemb_core.reconstruction import Reconstruction, Settings, reconstruct
+from defemb_core.relevance import ignored_settings, relevant_settings
 from defemb_core.runs import (
     ANALYSIS,
     CHECKPOINT,
@@ -48,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("stopped\n")
         return 130
     except DefembError as exc:
-        if devices().is_first:  # one sentence, however many processes found out
+        if devices().is_first or getattr(exc, "lost", False):  # one sentence, however many processes found out
             sys.stderr.write(f"{exc}\n")
-        return 2
+        return exc.code
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         sys.stderr.close()
     return 0
@@ -78,7 +80,11 @@ class Request:
         """Return the command line that makes this run in `out` and then finds its maps."""
         # With "=": a value may begin with a dash.
         words = ["reconstruct", f"--plm={self.plm}", f"--dictionary={self.dictionary}", f"--out={out}", "--analyse"]
+        # What the method ignores at its default is not worth a warning in the run's log.
+        named = relevant_settings(self.settings.method) | set(ignored_settings(self.settings))
         for name, value in asdict(self.settings).items():
+            if name not in named:
+                continue
             option = name.replace("_", "-")
             if isinstance(value, bool):
                 words.append(f"--{'' if value else 'no-'}{option}")
@@ -118,8 +124,6 @@ def _parser() -> argparse.ArgumentParser:
 def _add_reconstruct(commands: Any) -> None:
     sub = commands.add_parser("reconstruct", help="rebuild a PLM's table from definitions")
     add_settings(sub)
-    sub.add_argument("--frequency", help="'vocabulary' (row order) or 'wordfreq'; default: what suits the tokenizer")
-    sub.add_argument("--groups", help="shares of the frequent, medium and rare groups (default: 0.3,0.5,0.2)")
     sub.add_argument("--out", type=Path, required=True, help="the run's directory, new")
     sub.add_argument("--resume", action="store_true", help="finish a run that was interrupted")
     sub.add_argument("--analyse", action="store_true", help="then find neighbours and UMAP maps for the app")
@@ -127,42 +131,58 @@ def _add_reconstruct(commands: Any) -> None:
 
 
 def _reconstruct(options: argparse.Namespace) -> None:
-    from defemb_core.dictionaries import load_dictionary
-    from defemb_core.frequency import default_source, plm_vocabulary
-    from defemb_core.plm import load_plm
     from defemb_core.reconstruction_files import save_reconstruction
-    from defemb_core.vocabulary import tokenizer_kind
 
-    settings = read_settings(options)
-    groups = _groups(options.groups)
-
-    def rebuild(reporter: Reporter | None) -> Reconstruction:
-        plm = load_plm(options.plm, options.revision)
-        source = options.frequency or default_source(tokenizer_kind(plm.tokenizer))
-        vocabulary = plm_vocabulary(plm, source, groups)
-        dictionary = load_dictionary(options.dictionary, vocabulary)
-        if reporter:
-            reporter.shares = stage_shares(settings.method, plm.has_decoder_table)
-            if line := announcement(plm, vocabulary, dictionary, settings):
-                sys.stderr.write(f"{line}\n")
-        with Bar(reporter) if reporter else nullcontext() as progress:
-            made = reconstruct(plm, vocabulary, dictionary, settings, progress, options.out / CHECKPOINT)
-        made.provenance["frequency"] = {"source": source, **asdict(groups)}
-        return made
-
-    if not devices().is_first:  # it takes its share of the work; the run is the first process's
-        rebuild(None)
-        return
-    with working_in(options.out, STAGE_SHARES[settings.method], options.resume) as reporter:
-        made = rebuild(reporter)
-        save_reconstruction(made, options.out)
-        shutil.rmtree(options.out / CHECKPOINT, ignore_errors=True)
-        if options.analyse:
-            queue_run(options.out / ANALYSIS)
+    settings, groups, shared = read_settings(options), read_groups(options), devices()
+    _say_ignored(settings)
+    with shared.together():
+        if not shared.is_first:  # it takes its share of the work; the run is the first process's
+            _rebuild(options, settings, groups, None)
+            shared.part()
+            return
+        with working_in(options.out, STAGE_SHARES[settings.method], options.resume) as reporter:
+            made = _rebuild(options, settings, groups, reporter)
+            shared.part()
+            save_reconstruction(made, options.out)
+            shutil.rmtree(options.out / CHECKPOINT, ignore_errors=True)
+            if options.analyse:
+                queue_run(options.out / ANALYSIS)
     _say_result(made, options.out)
     if options.analyse:
         options.run = str(options.out)
         _analyse(options)
+
+
+def _rebuild(
+    options: argparse.Namespace, settings: Settings, groups: Groups, reporter: Reporter | None
+) -> Reconstruction:
+    """Rebuild the table that the options name; a process without a reporter keeps quiet about it."""
+    from defemb_core.dictionaries import load_dictionary
+    from defemb_core.frequency import default_source, plm_vocabulary
+    from defemb_core.plm import load_plm
+    from defemb_core.vocabulary import tokenizer_kind
+
+    with memory_for("reading PLM and dictionary"):
+        plm = load_plm(options.plm, options.revision)
+        source = options.frequency or default_source(tokenizer_kind(plm.tokenizer))
+        vocabulary = plm_vocabulary(plm, source, groups)
+        dictionary = load_dictionary(options.dictionary, vocabulary)
+    if reporter:
+        reporter.shares = stage_shares(settings.method, plm.has_decoder_table)
+        if line := announcement(plm, vocabulary, dictionary, settings):
+            sys.stderr.write(f"{line}\n")
+    devices().agree()  # so that a mistake ends all before the long work
+    with Bar(reporter) if reporter else nullcontext() as progress:
+        made = reconstruct(plm, vocabulary, dictionary, settings, progress, options.out / CHECKPOINT)
+    made.provenance["frequency"] = {"source": source, **asdict(groups)}
+    return made
+
+
+def _say_ignored(settings: Settings) -> None:
+    """Warn in one sentence of options that the method ignores."""
+    if (ignored := ignored_settings(settings)) and devices().is_first:
+        said = [f"--{'no-' if getattr(settings, name) is False else ''}{name.replace('_', '-')}" for name in ignored]
+        sys.stderr.write(f"method {settings.method!r} ignores {', '.join(said)}\n")
 
 
 def _say_result(made: Reconstruction, out: Path) -> None:
@@ -176,20 +196,9 @@ def _say_result(made: Reconstruction, out: Path) -> None:
 
 
 def _estimate(options: argparse.Namespace) -> None:
+    _say_ignored(read_settings(options))
     for line in estimate_lines(options):
         _say(line)
-
-
-def _groups(text: str | None) -> Groups:
-    """Return the groups that "0.3,0.5,0.2" names, the usual ones for None."""
-    from defemb_core.frequency import Groups
-
-    if text is None:
-        return Groups()
-    try:
-        return Groups(*(float(share) for share in text.split(",")))
-    except (TypeError, ValueError):
-        raise SettingsError(f"--groups {text!r} is no list of three shares; write 0.3,0.5,0.2") from None
 
 
 def _analyse(options: argparse.Namespace) -> None:

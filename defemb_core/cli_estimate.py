@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from defemb_core.cli_options import add_settings, read_settings
+from defemb_core.cli_options import add_settings, read_groups, read_settings
 from defemb_core.costs import Machine
 from defemb_core.errors import SettingsError
 
@@ -43,12 +43,14 @@ def estimate_lines(options: argparse.Namespace) -> list[str]:
     """
     from defemb_core.dictionaries import load_dictionary
     from defemb_core.estimate import estimate_reconstruction, time_in_words
-    from defemb_core.frequency import plm_vocabulary
+    from defemb_core.frequency import default_source, plm_vocabulary
     from defemb_core.plm import load_plm
+    from defemb_core.vocabulary import tokenizer_kind
 
-    settings, machine = read_settings(options), _machine(options)
+    settings, machine, groups = read_settings(options), _machine(options), read_groups(options)
     plm = load_plm(options.plm, options.revision)
-    vocabulary = plm_vocabulary(plm)
+    source = options.frequency or default_source(tokenizer_kind(plm.tokenizer))
+    vocabulary = plm_vocabulary(plm, source, groups)
     dictionary = load_dictionary(options.dictionary, vocabulary)
     made = estimate_reconstruction(plm, vocabulary, dictionary, settings, machine)
     preset = f", preset {settings.preset}" if made.updates else ""

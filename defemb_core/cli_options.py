@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 from defemb_core.dictionaries import WORDNET
+from defemb_core.errors import SettingsError
 from defemb_core.hub import BUNDLED
 from defemb_core.methods import METHODS
 from defemb_core.presets import PRESETS
 from defemb_core.reconstruction import Settings
+
+if TYPE_CHECKING:
+    from defemb_core.frequency import Groups
 
 NUMBERS = (
     ("method", str, f"{', '.join(METHODS)} (default: %(default)s)"),
@@ -34,10 +39,12 @@ SWITCHES = (
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add --plm, --revision, --dictionary and an option for each of the settings."""
+    """Add --plm, --revision, --dictionary, the choice of frequencies and an option for each of the settings."""
     parser.add_argument("--plm", default=BUNDLED, help="'bundled', a hub name, or a folder (default: %(default)s)")
     parser.add_argument("--revision", help="the hub's branch, tag or commit")
-    parser.add_argument("--dictionary", default=WORDNET, help="'wordnet', 'wordnet:FOLDER', 'wiktionary:FILE'")
+    parser.add_argument("--dictionary", default=WORDNET, help="one source or several, 'wordnet,numerals,unicode'")
+    parser.add_argument("--frequency", help="'vocabulary' (row order) or 'wordfreq'; default: what suits the tokenizer")
+    parser.add_argument("--groups", help="shares of the frequent, medium and rare groups (default: 0.3,0.5,0.2)")
     for name, kind, what in NUMBERS:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(Settings, name), help=what)
     switch = argparse.BooleanOptionalAction
@@ -52,3 +59,19 @@ def read_settings(options: argparse.Namespace) -> Settings:
         SettingsError: a value is outside its range.
     """
     return Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})
+
+
+def read_groups(options: argparse.Namespace) -> Groups:
+    """Return the groups that "0.3,0.5,0.2" names, the usual ones without the option.
+
+    Raises:
+        SettingsError: these are no three shares that add up to 1.
+    """
+    from defemb_core.frequency import Groups
+
+    if options.groups is None:
+        return Groups()
+    try:
+        return Groups(*(float(share) for share in options.groups.split(",")))
+    except (TypeError, ValueError):
+        raise SettingsError(f"--groups {options.groups!r} is no list of three shares; write 0.3,0.5,0.2") from None

@@ -39,6 +39,12 @@ LINE = 7e-5
 EIGEN = 9
 # Bytes of a process with a dictionary, and of torch and transformers; measured on the bundled PLM.
 PROCESS, LIBRARIES = 5e8, 3.5e8
+# Gradients of parts of an update that are there besides those of the parts in hand: the sum, and one that waits for it.
+WAITING = 2
+# What the system's allocator holds on to of an update's gradients and activations once they are freed, as a share of
+# these, if it is made to give freed blocks back: with all above 64 kB mapped one by one, training the bundled PLM took
+# 1.55 GB at its fullest in 40 updates on two threads. Left to itself, glibc's came to 3.8 GB by the end of a pass.
+HELD = 0.5
 # Tokens that a decoder reads of a prompt: what stands before the slot, which begins it.
 DECODED = 3
 # Updates that are drawn to see how much of them is padding.
@@ -74,7 +80,7 @@ def table_seconds(sizes: Sizes, load: PromptLoad, settings: Settings, machine: M
     and again for the held-out rows; isotropy costs rows x columns^2. Every process does all of it.
     """
     features = _features(sizes, settings)
-    problems = 2 * settings.folds + 1
+    problems = load.maps * (2 * settings.folds + 1)
     grams = 4.0 * load.covered * features * (features + sizes.columns)
     solving = problems * ((EIGEN + 4) * features**3 + 8 * features**2 * sizes.columns)
     isotropy = 12.0 * sizes.rows * sizes.columns**2
@@ -103,46 +109,90 @@ def update_cost(sizes: Sizes, load: PromptLoad, recipe: Recipe, machine: Machine
     return operations, float(np.mean(busiest))
 
 
-def main_memory(sizes: Sizes, load: PromptLoad, settings: Settings, model: float) -> float:
-    """Return the bytes of main memory that a process needs.
+@dataclass(frozen=True)
+class StudentMemory:
+    """What a student's training holds while an update's gradients are computed, bytes by part, all in float32.
 
-    Tables are float32, original and rebuilt. Besides these either the features of all senses are held and the model
-    that makes them, or those of the covered rows in float32 and float64 with the Gram matrices and eigenvectors of all
-    folds.
+    Attributes:
+        weights: of the model.
+        rows: the true ones of the table, and those that the student knows.
+        moments: the optimiser's: two numbers a trained one for Adam; Adafactor keeps rows and columns, about nothing.
+        best: the weights of the best evaluation so far; they lie in main memory wherever the student computes.
+        gradients: of the parts in hand, their sum, and what waits to be added to it; or an optimiser's step with them.
+        activations: of the parts in hand, one a thread, or one on an accelerator.
+        held: what the system's allocator does not give back of gradients and activations; of main memory alone.
+    """
+
+    weights: float
+    rows: float
+    moments: float
+    best: float
+    gradients: float
+    activations: float
+    held: float
+
+    @property
+    def computing(self) -> float:
+        """Bytes where the student computes, without the best weights."""
+        return self.weights + self.rows + self.moments + self.gradients + self.activations + self.held
+
+
+def main_memory(sizes: Sizes, load: PromptLoad, settings: Settings, machine: Machine, recipe: Recipe) -> float:
+    """Return the bytes of main memory that a process needs, those of its fullest stage.
+
+    Tables are float32, original and rebuilt. Besides these: in training the bags of all senses and the student; then
+    these, the states of all prompts and the model that makes them; then the features of the covered rows in float32 and
+    float64 with the Gram matrices and eigenvectors of all folds.
 
     Args:
         sizes: of the PLM.
         load: what there is to read.
         settings: method and folds.
-        model: bytes of the encoder or student in main memory.
+        machine: what it runs on; the model passes through main memory on its way to an accelerator.
+        recipe: of a student.
     """
-    students = settings.method in ("frozen", "trained")
+    reads = settings.method in ("frozen", "trained")
     features = _features(sizes, settings)
     tables = 8.0 * sizes.tables * sizes.rows * sizes.columns
-    states = 8.0 * sizes.width * (load.lines + load.prompts) if students else 0.0
-    senses = 8.0 * load.lines * sizes.columns + states
-    mapping = 20.0 * load.covered * features + 8.0 * (2 * settings.folds + 1) * features**2
-    return PROCESS + (LIBRARIES if students else 0.0) + tables + max(senses + model, mapping)
+    bags = 8.0 * load.lines * sizes.columns
+    stages = [20.0 * load.covered * features + 8.0 * (2 * settings.folds + 1) * features**2]
+    if reads:
+        stages.append(bags + 8.0 * sizes.width * (load.lines + load.prompts) + 4.0 * sizes.parameters)
+    if settings.method == "trained":
+        student = student_memory(sizes, load, recipe, machine)
+        # While a better one is copied, the best so far is still there.
+        here = 2 * student.best if machine.accelerator else student.computing + student.best
+        stages.append(bags + here)
+    return PROCESS + (LIBRARIES if reads else 0.0) + tables + max(*stages, bags)
 
 
-def student_memory(sizes: Sizes, load: PromptLoad, settings: Settings, recipe: Recipe, machine: Machine) -> float:
-    """Return the bytes that the model needs where it computes, on the accelerator or in main memory.
+def device_memory(sizes: Sizes, load: PromptLoad, settings: Settings, machine: Machine, recipe: Recipe) -> float:
+    """Return the bytes that a process's accelerator needs, 0 without one; arguments as of main_memory."""
+    if not machine.accelerator:
+        return 0.0
+    return student_memory(sizes, load, recipe, machine).computing if settings.method == "trained" else _weights(sizes)
 
-    All in float32: the weights; of trained ones the gradients, twice for Adam's moments (Adafactor keeps rows and
-    columns of them, about nothing), and the best so far, which lies in main memory even where an accelerator computes;
-    the true rows. An accelerator's optimiser takes another copy of the gradients while it steps.
-    """
-    weights = 4.0 * sizes.parameters
-    if settings.method != "trained":
-        return weights
+
+def student_memory(sizes: Sizes, load: PromptLoad, recipe: Recipe, machine: Machine) -> StudentMemory:
+    """Return what a student's training holds; an accelerator's optimiser takes two gradients' memory while it steps."""
     trained = 4.0 * (sizes.parameters - (0 if recipe.train_table else sizes.table) + sizes.width * sizes.columns)
-    copies = (0 if machine.accelerator else 1) + (2 if recipe.optimiser == "adam" else 0)
-    kept = trained * copies + 4.0 * sizes.columns * (sizes.rows + load.covered)
     parts = max(len(tokens) for tokens in _drawn_parts(load, recipe, machine.at_once))
     in_hand = 1 if machine.accelerator else min(machine.threads, parts)
-    mine = -(-parts // machine.processes)
-    backward = trained * min(mine, in_hand + 2) + in_hand * _activations(sizes, load, recipe, machine)
-    return weights + kept + max(backward, 2 * trained if machine.accelerator else 0.0)
+    gradients = trained * min(-(-parts // machine.processes), in_hand + WAITING)
+    activations = in_hand * _activations(sizes, load, recipe, machine)
+    return StudentMemory(
+        weights=_weights(sizes),
+        rows=4.0 * sizes.columns * (sizes.rows + load.covered),
+        moments=trained * (2 if recipe.optimiser == "adam" else 0),
+        best=trained,
+        gradients=max(gradients, 2 * trained - activations) if machine.accelerator else gradients,
+        activations=activations,
+        held=0.0 if machine.accelerator else HELD * (gradients + activations),
+    )
+
+
+def _weights(sizes: Sizes) -> float:
+    return 4.0 * sizes.parameters
 
 
 def _activations(sizes: Sizes, load: PromptLoad, recipe: Recipe, machine: Machine) -> float:

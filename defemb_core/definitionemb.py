@@ -61,7 +61,12 @@ class CrossFit:
 
 
 def fit_map(
-    blocks: Sequence[np.ndarray], rows: np.ndarray, folds: int = 5, seed: int = 0, weights: np.ndarray | None = None
+    blocks: Sequence[np.ndarray],
+    rows: np.ndarray,
+    folds: int = 5,
+    seed: int = 0,
+    weights: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> RidgeMap:
     """Fit the map from features to rows; its strength is chosen by cross-validation on these same rows.
 
@@ -72,17 +77,24 @@ def fit_map(
         folds: folds of the cross-validation.
         seed: of the folds.
         weights: how much each row's error counts, (n,), 0 or more; None for all alike.
+        groups: a label a row, (n,): rows of one label share a fold, since they are too much alike to judge each other
+            ("dog" and "Dog"). Where all labels differ the folds are those of None.
 
     Raises:
-        SettingsError: fewer rows of positive weight than folds, or folds below 2.
+        SettingsError: fewer groups (rows, without labels) of positive weight than folds, or folds below 2.
     """
-    problem = _Ridge(blocks, rows, folds, seed, weights)
+    problem = _Ridge(blocks, rows, folds, seed, weights, groups)
     strength = STRENGTHS[int(np.argmin(problem.errors()))]
     return RidgeMap(problem.centre, problem.scale, problem.solve_all(strength), problem.intercept, strength)
 
 
 def cross_fit(
-    blocks: Sequence[np.ndarray], rows: np.ndarray, folds: int = 5, seed: int = 0, weights: np.ndarray | None = None
+    blocks: Sequence[np.ndarray],
+    rows: np.ndarray,
+    folds: int = 5,
+    seed: int = 0,
+    weights: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> CrossFit:
     """Predict each row by the map fitted on the other folds; one strength serves all folds.
 
@@ -95,11 +107,12 @@ def cross_fit(
         folds: into how many parts the rows are cut.
         seed: of the cut.
         weights: see fit_map; a row of weight 0 is predicted and never learned from.
+        groups: see fit_map; no row helps to predict one of its group.
 
     Raises:
-        SettingsError: fewer rows of positive weight than folds, or folds below 2.
+        SettingsError: see fit_map.
     """
-    problem = _Ridge(blocks, rows, folds, seed, weights)
+    problem = _Ridge(blocks, rows, folds, seed, weights, groups)
     strength = STRENGTHS[int(np.argmin(problem.errors()))]
     return CrossFit(problem.predict_folds(strength), strength)
 
@@ -108,18 +121,17 @@ class _Ridge:
     """One ridge problem in folds: Gram matrices once, an eigendecomposition a fold, all strengths from that."""
 
     def __init__(
-        self, blocks: Sequence[np.ndarray], rows: np.ndarray, folds: int, seed: int, weights: np.ndarray | None = None
+        self,
+        blocks: Sequence[np.ndarray],
+        rows: np.ndarray,
+        folds: int,
+        seed: int,
+        weights: np.ndarray | None = None,
+        groups: np.ndarray | None = None,
     ) -> None:
         weight = np.ones(len(rows), np.float32) if weights is None else np.asarray(weights, dtype=np.float32)
-        counted = int((weight > 0).sum())
-        if folds < 2 or counted < folds:
-            raise SettingsError(
-                f"cannot cut {counted} covered rows into {folds} folds; take 2 folds or more, fewer than rows"
-            )
-        # Rows that count keep their folds whatever else is predicted.
-        order = np.random.default_rng(seed).permutation(len(rows))
-        order = order[np.argsort(weight[order] == 0, kind="stable")]
-        self.folds = [order[k::folds] for k in range(folds)] if weights is not None else np.array_split(order, folds)
+        labels = np.arange(len(rows)) if groups is None else groups
+        self.folds = _cut(labels, weight > 0, folds, seed, dealt_out=weights is not None)
         self.weight = weight[:, None]
         self.centre = np.concatenate([_mean(b, weights) for b in blocks])
         self.scale = np.concatenate([np.full(b.shape[1], _unit_variance(b)) for b in blocks])
@@ -213,6 +225,37 @@ def _side_by_side(work: Callable[[Part], Done], parts: Iterable[Part]) -> list[D
     """
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(work, parts))
+
+
+def _cut(labels: np.ndarray, counts: np.ndarray, folds: int, seed: int, dealt_out: bool) -> list[np.ndarray]:
+    """Return the rows of each fold, those of one label together.
+
+    Args:
+        labels: of the rows, (n,).
+        counts: which rows are learned from, bool (n,).
+        folds: how many.
+        seed: of the order in which labels go into folds.
+        dealt_out: whether labels are dealt out one by one, those with rows that count first, so that each fold has as
+            many of these.
+    """
+    _, first, found = np.unique(labels, return_index=True, return_inverse=True)
+    group = np.argsort(np.argsort(first))[found]  # labels in the order in which they come
+    counted = np.bincount(group, weights=counts, minlength=len(first)) > 0
+    if folds < 2 or counted.sum() < folds:
+        what = "rows" if len(first) == len(labels) else "words"
+        raise SettingsError(
+            f"cannot cut {counted.sum()} covered {what} into {folds} folds; take 2 folds or more, fewer than {what}"
+        )
+    order = np.random.default_rng(seed).permutation(len(first))
+    # Those that count keep their folds whatever else is predicted.
+    order = order[np.argsort(~counted[order], kind="stable")]
+    parts = [order[k::folds] for k in range(folds)] if dealt_out else np.array_split(order, folds)
+    place, fold = (np.empty(len(first), dtype=np.int64) for _ in range(2))
+    place[order] = np.arange(len(order))
+    for number, part in enumerate(parts):
+        fold[part] = number
+    rows = np.argsort(place[group], kind="stable")
+    return [rows[fold[group[rows]] == number] for number in range(folds)]
 
 
 def _mean(block: np.ndarray, weights: np.ndarray | None) -> np.ndarray:

@@ -2,7 +2,13 @@
 
 
 class DefembError(Exception):
-    """Root of all errors that a user can put right; the app and the command line show the message alone."""
+    """Root of all errors that a user can put right; the app and the command line show the message alone.
+
+    Attributes:
+        code: what the command line exits with.
+    """
+
+    code = 2
 
 
 class PLMError(DefembError):
@@ -25,6 +31,23 @@ class TrainingError(DefembError):
     """A training cannot go on."""
 
 
+class NoMemoryError(DefembError):
+    """The machine, or its accelerator, has too little memory."""
+
+
+class ProcessError(DefembError):
+    """Work that several processes share has ended in one of them.
+
+    Attributes:
+        code: what they exit with: 1 unless it was the user's mistake.
+        lost: whether they cannot reach each other any more, so that each speaks for itself.
+    """
+
+    def __init__(self, message: str, code: int = 1, lost: bool = False) -> None:
+        super().__init__(message)
+        self.code, self.lost = code, lost
+
+
 class ExportError(DefembError):
     """An export cannot be written where, or as, the user asked."""
 
@@ -32,3 +55,17 @@ class ExportError(DefembError):
 def first_line(exc: Exception) -> str:
     """Return the first line of a foreign error's message, its kind if it has none: what one sentence has room for."""
     return str(exc).strip().splitlines()[0][:160] if str(exc).strip() else type(exc).__name__
+
+
+def is_out_of_memory(exc: BaseException) -> bool:
+    """Return whether an error says that memory does not suffice.
+
+    numpy raises a MemoryError, torch an OutOfMemoryError of its own on an accelerator, and on a CPU a RuntimeError that
+    only its message tells apart.
+    """
+    told = ("not enough memory", "can't allocate memory", "out of memory")
+    return (
+        isinstance(exc, MemoryError)
+        or type(exc).__name__ == "OutOfMemoryError"
+        or (isinstance(exc, RuntimeError) and any(words in str(exc).lower() for words in told))
+    )

@@ -19,15 +19,15 @@ from defemb_core.costs import (
     FLOAT32,
     READING,
     Machine,
+    device_memory,
     main_memory,
     reading_operations,
-    student_memory,
     table_seconds,
     update_cost,
 )
-from defemb_core.definitions import describe_matches, match_definitions
 from defemb_core.errors import SettingsError
 from defemb_core.methods import STUDENTS
+from defemb_core.pieces import matched_senses
 from defemb_core.sizes import PromptLoad, Sizes, prompt_load, sizes_of
 from defemb_core.trained import recipe_of
 
@@ -79,23 +79,21 @@ def estimate_run(sizes: Sizes, load: PromptLoad, settings: Settings, machine: Ma
         settings: method, preset and what replaces its values.
         machine: what it runs on.
     """
-    seconds = table_seconds(sizes, load, settings, machine)
+    seconds, recipe = table_seconds(sizes, load, settings, machine), recipe_of(settings)
+    memory = main_memory(sizes, load, settings, machine, recipe)
     if settings.method not in STUDENTS:
-        return Estimate(seconds * sizes.tables, main_memory(sizes, load, settings, 0.0), 0.0, 0.0, 0, 0)
-    recipe, updates, update = recipe_of(settings), 0, (0.0, 0.0)
+        return Estimate(seconds * sizes.tables, memory, 0.0, 0.0, 0, 0)
+    updates, update = 0, (0.0, 0.0)
     if settings.method == "trained":
         updates = recipe.updates_for(round(load.learned * load.tokens))
         update = update_cost(sizes, load, recipe, machine)
     reading = reading_operations(sizes, load, settings)
     reader = READING * (machine.accelerator * FLOAT32 or machine.processor) * machine.processes
     seconds += reading / reader + updates * update[1]
-    model = student_memory(sizes, load, settings, recipe, machine)
-    # On its way to an accelerator the model lies in main memory.
-    passing = 4.0 * sizes.parameters if machine.accelerator else model
     return Estimate(
         seconds * sizes.tables,
-        main_memory(sizes, load, settings, passing),
-        model if machine.accelerator else 0.0,
+        memory,
+        device_memory(sizes, load, settings, machine, recipe),
         (reading + updates * update[0]) * sizes.tables,
         updates,
         updates * recipe.batch_tokens,
@@ -107,12 +105,10 @@ def estimate_reconstruction(
 ) -> Estimate:
     """Return what reconstruct() would take with the same arguments, on this machine's processor unless told otherwise.
 
-    Word pieces are left out of the count.
-
     Raises:
         SettingsError: the dictionary defines none of the rows.
     """
-    senses = describe_matches(vocabulary, match_definitions(vocabulary, dictionary, settings.max_senses), dictionary)
+    senses = matched_senses(plm, vocabulary, dictionary, settings)
     if not senses.height:
         raise SettingsError(
             f"none of {plm.rows} rows has a definition in {dictionary.name}, so there is nothing to estimate; name a "

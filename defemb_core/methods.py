@@ -12,7 +12,14 @@ import polars as pl
 
 from defemb_core.baselines import all_but_the_top, whitening
 from defemb_core.definitionemb import cross_fit, fit_map
-from defemb_core.evaluation.held_out import HeldOut, Judgement, judge_held_out, split_words, word_families
+from defemb_core.evaluation.held_out import (
+    HeldOut,
+    Judgement,
+    check_folds,
+    judge_held_out,
+    split_words,
+    word_families,
+)
 from defemb_core.features import bag_of_embeddings, definition_texts, encoder_reader, read_prompts, with_relations
 from defemb_core.mentions import bag_of_mentions
 from defemb_core.pieces import apart, cuts_of, parts_of
@@ -119,8 +126,9 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
     """Predict rows by `settings.method`.
 
     - instant, frozen, trained: a ridge map from the definitions' features, cross-fitted, so that no row helps to
-      predict itself; its held-out evidence comes from the map fitted on 80 % of the covered tokens. A student of
-      "trained" learns from those 80 % too, so that it knows rows which the map then predicts; evidence says how many.
+      predict itself or another of its word ("bank", "Bank"); its held-out evidence comes from the map fitted on 80 % of
+      the covered words. A student of "trained" learns from those 80 % too, so that it knows rows which the map then
+      predicts; evidence says how many.
     - mean-of-definition: the definitions' bag of embeddings itself, without a map.
     - random: instant; its senses have been `shuffled`. A control.
     - all-but-the-top, whitening: all rows that take part, turned together; definitions have no part.
@@ -142,37 +150,38 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
     if settings.method == "mean-of-definition":
         return _unmapped(inputs, ids, starts, settings, clock)
     weights = _row_weights(inputs.vocabulary, ids, settings)
-    blocks, more = _token_features(inputs, starts, weights, settings, clock, checkpoint)
     rows, words = inputs.plm.matrix[ids], word_families(inputs.senses, inputs.vocabulary, ids)
     parts = [part for part in parts_of(inputs.senses, ids) if part.any()]
+    for part in parts:  # before hours are spent on features
+        check_folds(words[part], weights[part], settings.folds, settings.seed, pieces=part is not parts[0])
+    blocks, more = _token_features(inputs, starts, weights, settings, clock, checkpoint)
     predicted, judged, strengths = np.empty_like(rows), [], []
     for part in parts:
         own = [block[part] for block in blocks]
         with clock.stage("map"):
-            fitted = cross_fit(own, rows[part], settings.folds, settings.seed, _or_none(weights[part]))
+            fitted = cross_fit(own, rows[part], settings.folds, settings.seed, _or_none(weights[part]), words[part])
             predicted[part] = fitted.predictions
             strengths.append(fitted.strength)
         with clock.stage("held-out"):
-            split = split_words(words[part], settings.seed)
-            judged.append((_judge(own, rows[part], weights[part], split, settings), ids[part][split[1]]))
-    judgement, held = judged[0]
-    more |= {"held_out_by": judgement.by(inputs.senses, held), "strength": strengths[0]}
+            judged.append(_judge(own, rows[part], weights[part], words[part], settings))
+    held = ids[parts[0]][split_words(words[parts[0]], settings.seed)[1]]
+    more |= {"held_out_by": judged[0].by(inputs.senses, held), "strength": strengths[0]}
     if len(parts) > 1:
-        more |= {"held_out_pieces": asdict(judged[1][0].of())}
-    return Prediction(ids, predicted, judgement.of(), more)
+        more |= {"held_out_pieces": asdict(judged[1].of())}
+    return Prediction(ids, predicted, judged[0].of(), more)
 
 
 def _judge(
     blocks: list[np.ndarray],
     rows: np.ndarray,
     weights: np.ndarray,
-    split: tuple[np.ndarray, np.ndarray],
+    words: np.ndarray,
     settings: Settings,
 ) -> Judgement:
-    """Judge the map that is fitted on 80 % of the rows by the others."""
-    fit, held = split
+    """Judge the map that is fitted on 80 % of the words by the others."""
+    fit, held = split_words(words, settings.seed)
     own = [block[fit] for block in blocks]
-    mapping = fit_map(own, rows[fit], settings.folds, settings.seed, _or_none(weights[fit]))
+    mapping = fit_map(own, rows[fit], settings.folds, settings.seed, _or_none(weights[fit]), words[fit])
     predicted = mapping.predict(np.concatenate([block[held] for block in blocks], axis=1))
     return judge_held_out(predicted, rows[held], rows[fit].mean(axis=0, dtype=np.float64))
 

@@ -12,17 +12,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from defemb_core.definitions import HOW
+from defemb_core.definitions import HOW, describe_matches, match_definitions
 from defemb_core.prompts import Cut, plain_tokenizer
 
 if TYPE_CHECKING:
     from defemb_core.dictionaries import Dictionary
     from defemb_core.plm import PLM
+    from defemb_core.reconstruction import Settings
 
 # Words that tell of a piece, at most: those of the fewest pieces first, in the dictionary's order.
 MAX_WORDS = 5
 # Words of more pieces say little about each.
 MAX_PIECES = 4
+
+
+def matched_senses(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, settings: Settings) -> pl.DataFrame:
+    """Return the definitions of rows, and of words that contain further rows if the settings say so.
+
+    As describe_matches returns them, with match_pieces' columns `pieces` and `at` where word pieces are asked for.
+    """
+    matches = match_definitions(vocabulary, dictionary, settings.max_senses)
+    senses = describe_matches(vocabulary, matches, dictionary)
+    if settings.pieces:
+        found = match_pieces(plm, vocabulary, dictionary, matches["token_id"].unique().to_numpy())
+        pieces = describe_matches(vocabulary, found, dictionary)
+        senses = pl.concat([senses, pieces], how="diagonal").sort("token_id", maintain_order=True)
+    return senses
 
 
 def match_pieces(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, covered: np.ndarray) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from defemb_core.cache import file_sha256, table_sha256
-from defemb_core.errors import PLMError, first_line
+from defemb_core.errors import PLMError, first_line, is_out_of_memory
 from defemb_core.families import (
     OFFSET_POSITIONS,
     TWO_TABLES,
@@ -188,8 +188,16 @@ class PLM:
         try:
             model, missing = build_model(self.folder, self._is_encoder_alone)
         except Exception as exc:  # transformers raises many kinds for a folder that does not fit
+            if is_out_of_memory(exc):
+                raise
             raise PLMError(f"{self.name!r} has no encoder that loads: {first_line(exc)}") from exc
         missing = [name for name in missing if not name.startswith(needless)]
+        if missing and not self.has_two_tables and all(name.endswith(".embed_tokens.weight") for name in missing):
+            raise PLMError(
+                f"{self.name!r} holds one input table, {self.table.name!r}, and its settings do not tie the two sides "
+                "to it, so that these would begin with random rows; set tie_word_embeddings to true in the config.json "
+                "of a copy (output rows that the file holds besides stay untied)"
+            )
         if missing:
             raise PLMError(
                 f"{self.name!r} lacks {len(missing)} weights of its encoder, first {missing[0]!r}; "

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from defemb_core.errors import NoMemoryError, first_line, is_out_of_memory
+
 
 class Progress(Protocol):
     """Whoever waits for the work."""
@@ -31,9 +33,28 @@ class Clock:
         """Tell that a stage begins and that it is done; its seconds add up if it comes again."""
         self.tell(name, 0, 1)
         start = time.perf_counter()
-        yield
+        with memory_for(f"{self.part}{name}"):
+            yield
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
         self.tell(name, 1, 1)
+
+
+@contextmanager
+def memory_for(stage: str) -> Iterator[None]:
+    """Say in one sentence if memory does not suffice for a stage.
+
+    Raises:
+        NoMemoryError: it does not.
+    """
+    try:
+        yield
+    except Exception as exc:
+        if not is_out_of_memory(exc):
+            raise
+        raise NoMemoryError(
+            f"memory does not suffice for stage {stage!r} ({first_line(exc)}); end other programs or take a larger "
+            "machine and go on with --resume, or choose a method that needs less, as 'estimate' says"
+        ) from exc
 
 
 def _silent(stage: str, done: int, total: int, /, **figures: float) -> None:

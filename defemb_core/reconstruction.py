@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from defemb_core.definitions import MAX_SENSES, describe_matches, match_definitions
+from defemb_core.definitions import MAX_SENSES
 from defemb_core.errors import RunError, SettingsError
 from defemb_core.isotropy import isotropy_by_group
 from defemb_core.methods import DECODER, METHODS, TRANSFORMATIONS, Inputs, Method, Prediction, predict_rows, shuffled
-from defemb_core.pieces import match_pieces
+from defemb_core.pieces import matched_senses
 from defemb_core.presets import PRESETS, Preset
 from defemb_core.progress import Clock, Progress
+from defemb_core.relevance import relevant_settings
 from defemb_core.version import VERSION
 
 if TYPE_CHECKING:
@@ -163,20 +164,17 @@ def reconstruct(
         SettingsError: too few covered rows for the folds, or more directions than columns.
         PLMError: method "frozen" or "trained" with a tokenizer that has no mask token.
         TrainingError: the student's training cannot go on.
+        NoMemoryError: memory does not suffice for one of the stages.
     """
     clock = Clock(progress)
     if settings.method in TRANSFORMATIONS:
         settings = dataclasses.replace(settings, match_norms=False)
     with clock.stage("definitions"):
-        senses = _matched_senses(plm, vocabulary, dictionary, settings)
+        senses = matched_senses(plm, vocabulary, dictionary, settings)
         if settings.method == "random":
             senses = shuffled(senses, settings.seed)
     covered = senses["token_id"].n_unique()
-    if covered < 2 * settings.folds and settings.method not in TRANSFORMATIONS:
-        raise SettingsError(
-            f"only {covered} of {plm.rows} rows have a definition in {dictionary.name}, too few for "
-            f"{settings.folds} folds; name a larger dictionary or take fewer folds"
-        )
+    _refuse_few(covered, plm, dictionary, settings)
     inputs = Inputs(plm, vocabulary, senses, dictionary.definitions)
     matrix, rebuilt, evidence = _rebuild_table(inputs, settings, clock, checkpoint)
     seconds, decoder_matrix = clock.seconds, None
@@ -197,6 +195,17 @@ def reconstruct(
     return Reconstruction(matrix, rebuilt, settings, vocabulary, senses, evidence, provenance, decoder_matrix)
 
 
+def _refuse_few(covered: int, plm: PLM, dictionary: Dictionary, settings: Settings) -> None:
+    """Raise SettingsError if too few rows have a definition to learn from, or to be judged by."""
+    if settings.method in TRANSFORMATIONS:
+        return
+    few = f"only {covered} of {plm.rows} rows have a definition in {dictionary.name}, too few"
+    if "folds" in relevant_settings(settings.method) and covered < 2 * settings.folds:
+        raise SettingsError(f"{few} for {settings.folds} folds; name a larger dictionary or take fewer folds")
+    if covered < 2:
+        raise SettingsError(f"{few} to hold some out; name a larger dictionary")
+
+
 def _rebuild_table(
     inputs: Inputs, settings: Settings, clock: Clock, checkpoint: Path | None
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
@@ -215,17 +224,6 @@ def _rebuild_table(
         }
     held_out = dataclasses.asdict(predicted.held_out) if predicted.held_out else None
     return matrix, rebuilt, {"held_out": held_out, "isotropy": isotropy, **predicted.more}
-
-
-def _matched_senses(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, settings: Settings) -> pl.DataFrame:
-    """Return the definitions of rows, and of words that contain further rows if the settings say so."""
-    matches = match_definitions(vocabulary, dictionary, settings.max_senses)
-    senses = describe_matches(vocabulary, matches, dictionary)
-    if settings.pieces:
-        found = match_pieces(plm, vocabulary, dictionary, matches["token_id"].unique().to_numpy())
-        pieces = describe_matches(vocabulary, found, dictionary)
-        senses = pl.concat([senses, pieces], how="diagonal").sort("token_id", maintain_order=True)
-    return senses
 
 
 def peak_memory_mb() -> float:

@@ -39,6 +39,8 @@ CLOCK_DRIFT = 2.0
 class Cancelled(DefembError):
     """The user asked a run to stop."""
 
+    code = 130
+
 
 @dataclass(frozen=True)
 class Status:

@@ -12,6 +12,7 @@ import polars as pl
 from defemb_core.evaluation.held_out import SHARE
 from defemb_core.families import OUTPUT_NAMES, TABLE_NAMES, is_input_table
 from defemb_core.features import definition_texts, with_relations
+from defemb_core.pieces import cuts_of
 from defemb_core.prompts import encode_ids, make_prompts, slot_remarks
 from defemb_core.trained import VALIDATION
 from defemb_core.weights import Tensor, list_tensors
@@ -63,6 +64,7 @@ class PromptLoad:
         prompts: different ones among these; each is read once.
         lengths: tokens of a sample of the prompts, special tokens included.
         learned: lines that a student may learn from and is not judged by.
+        maps: maps that are fitted: one, and one more for rows that are told by words which contain them.
     """
 
     covered: int
@@ -70,6 +72,7 @@ class PromptLoad:
     prompts: int
     lengths: tuple[int, ...]
     learned: int
+    maps: int = 1
 
     @property
     def tokens(self) -> float:
@@ -135,13 +138,14 @@ def prompt_load(plm: PLM, vocabulary: pl.DataFrame, senses: pl.DataFrame, settin
     glosses, _ = definition_texts(sample, False, plm.mask_token or "")
     if related:
         glosses = with_relations(glosses, sample, plm.mask_token or "")
-    lengths = tuple(
-        len(row) for row in encode_ids(plm, make_prompts(glosses, sample, vocabulary, plm.mask_token or ""))
-    )
+    prompts = make_prompts(glosses, sample, vocabulary, plm.mask_token or "")
+    more = [0 if cut is None else len(cut[0]) - 1 for cut in cuts_of(sample) or [None] * len(prompts)]
+    lengths = tuple(len(row) + pieces for row, pieces in zip(encode_ids(plm, prompts), more, strict=True))
     rare_counts = settings.rare_weight if settings.rare_weight is not None else settings.method != "trained"
     counted = 1.0 if rare_counts else float((vocabulary["group"] != "rare").to_numpy()[ids].mean())
     learned = round(senses.height * counted * (1 - SHARE) * (1 - VALIDATION))
-    return PromptLoad(senses["token_id"].n_unique(), senses.height, different, lengths, max(1, learned))
+    maps = 2 if (senses["how"] == "piece").any() else 1
+    return PromptLoad(senses["token_id"].n_unique(), senses.height, different, lengths, max(1, learned), maps)
 
 
 def _body(plm: PLM) -> dict[str, Tensor]:

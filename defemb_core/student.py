@@ -108,6 +108,12 @@ class Student:
         named = {name: value for name, value in self.model.named_parameters() if value.requires_grad}
         return named | {f"head.{name}": value for name, value in self.head.named_parameters()}
 
+    def tensors(self) -> list[torch.Tensor]:
+        """Return all numbers that its answers and losses come from."""
+        known = [self.known] if self.recipe.contrastive else []
+        model = [*self.model.parameters(), *self.model.buffers(), *self.head.parameters()]
+        return [*model, self.rows, self.centre, *known]
+
     def loss(self, examples: Examples, batch: np.ndarray) -> torch.Tensor:
         """Return the weighted sum of the losses of the examples `batch`, a scalar."""
         import torch

@@ -89,6 +89,7 @@ def trained_states(
     with clock.stage("start"):
         student = Student(plm, recipe, shared.device)
         student.begin(_starting_map(student, training, settings), np.unique([*training.row, *validation.row]))
+        shared.copy_first(student.tensors())  # other machines may have rounded otherwise
     with clock.stage("training"):
         kept = TrainingCheckpoint(checkpoint, _identity(plm, lesson, settings, recipe)) if checkpoint else None
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from defemb_core.devices import devices
-from defemb_core.errors import TrainingError, first_line
+from defemb_core.errors import TrainingError, first_line, is_out_of_memory
 from defemb_core.states import AllThreads
 from defemb_core.training_files import TrainingCheckpoint
 from defemb_core.training_loop import Loop, Plan
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 EVALUATIONS = 10
 # Validation examples that are read at each of them, at most: 3 % of the time of preset default, 11 % of quick.
 JUDGED = 400
-CHECKPOINT_EVERY = 60.0  # seconds
+# Seconds between two checkpoints at least; and how many times as long as the last one took to write, so that those of a
+# large PLM, which take minutes, cost no more than a twentieth of the time.
+CHECKPOINT_EVERY, CHECKPOINT_TIMES = 60.0, 20
 
 Told = Callable[..., None]
 """Called with (updates done, updates in all) and the figures of the last update by name."""
@@ -76,24 +78,20 @@ def train(
         TrainingError: the loss is NaN or infinite, or the device fails; what was reached before is kept.
         RunError: the checkpoint was made with other settings.
     """
-    import torch
-
     judged = validation.of(np.random.default_rng(seed).permutation(len(validation))[:JUDGED])
     with closing(AllThreads()) as threads:
         loop = Loop(student, Plan(examples.lengths, student.recipe, seed), devices(), threads)
-        if checkpoint and (kept := checkpoint.read()):
-            loop.restore(kept)
+        _restore(loop, checkpoint)
         try:
             _run(loop, examples, judged, progress or _silent, checkpoint)
         except FloatingPointError as error:
             raise TrainingError(
                 f"the validation loss became {error} after update {loop.done}; start a new run with a lower --rate"
             ) from None
-        except (torch.AcceleratorError, torch.OutOfMemoryError) as error:
-            raise TrainingError(
-                f"the device {loop.shared.device} failed at update {loop.done + 1} ({first_line(error)}); the last "
-                "checkpoint is kept, go on with --resume"
-            ) from error
+        except (RuntimeError, MemoryError) as error:
+            if told := _failure(loop, error):
+                raise told from error
+            raise
     state = loop.state
     return Trained(
         loop.done,
@@ -112,7 +110,7 @@ def _run(
 ) -> None:
     """Make all updates that are left, or as many as help; then take the best weights."""
     planned, patience = loop.plan.updates, loop.student.recipe.patience
-    every, written = max(1, -(-planned // EVALUATIONS)), time.monotonic()
+    every, due = max(1, -(-planned // EVALUATIONS)), time.monotonic() + CHECKPOINT_EVERY
     if not loop.state.history:
         progress(0, planned, **loop.evaluate(judged))
     while loop.done < planned and loop.state.bad < patience:
@@ -120,11 +118,42 @@ def _run(
         if loop.done % every == 0 or loop.done == planned:
             figures = loop.evaluate(judged)
         ended = loop.done == planned or loop.state.bad >= patience
-        if checkpoint and loop.shared.is_first and (ended or time.monotonic() - written > CHECKPOINT_EVERY):
-            checkpoint.write(loop.keep())
-            written = time.monotonic()
+        if checkpoint and loop.shared.is_first and (ended or time.monotonic() > due):
+            due = _write(checkpoint, loop)
         progress(loop.done, planned, **figures)
     loop.take_best()
+
+
+def _failure(loop: Loop, error: Exception) -> TrainingError | None:
+    """Return what a device's failure or lack of memory comes to for a user, None for any other error."""
+    import torch
+
+    short = is_out_of_memory(error)
+    if not short and not isinstance(error, torch.AcceleratorError):
+        return None
+    way = "end other programs or take a larger machine, then go on" if short else "go on"
+    return TrainingError(
+        f"the device {loop.shared.device} failed at update {loop.done + 1} ({first_line(error)}); the last checkpoint "
+        f"is kept, {way} with --resume"
+    )
+
+
+def _restore(loop: Loop, checkpoint: TrainingCheckpoint | None) -> None:
+    """Go on from what the first process's checkpoint holds: other machines may not have that file.
+
+    Nothing else keeps what was read, which is as large as the training itself.
+    """
+    kept = checkpoint.read() if checkpoint and loop.shared.is_first else None
+    if kept := loop.shared.from_first(kept):
+        loop.restore(kept)
+
+
+def _write(checkpoint: TrainingCheckpoint, loop: Loop) -> float:
+    """Keep the training's state; return when it is time to do so again."""
+    started = time.monotonic()
+    checkpoint.write(loop.keep())
+    ended = time.monotonic()
+    return ended + max(CHECKPOINT_EVERY, CHECKPOINT_TIMES * (ended - started))
 
 
 def _silent(done: int, total: int, **figures: float) -> None:

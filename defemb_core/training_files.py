@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from defemb_core.cache import write_atomically
-from defemb_core.errors import RunError, first_line
+from defemb_core.errors import RunError, first_line, is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +64,8 @@ class TrainingCheckpoint:
             kept: dict[str, Any] = torch.load(self.file, map_location="cpu", weights_only=True)
             made = kept["settings"]
         except Exception as exc:  # torch, zipfile and pickle each raise their own kinds for a damaged file
+            if is_out_of_memory(exc):
+                raise
             raise RunError(
                 f"the training's checkpoint {str(self.file)!r} is damaged ({first_line(exc)}); delete it to train anew"
             ) from None

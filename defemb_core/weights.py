@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from defemb_core.cache import file_sha256
-from defemb_core.errors import PLMError, first_line
+from defemb_core.errors import PLMError, first_line, is_out_of_memory
 
 # First match wins: a complete safetensors checkpoint, then the pickled layouts that transformers wrote before.
 SINGLE_AND_INDEX = (
@@ -130,6 +130,8 @@ def pickled_state(file: Path) -> dict[str, Any]:
         mapped = zipfile.is_zipfile(file)  # torch wrote plain pickles before 1.6, and those cannot be memory-mapped
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as exc:  # a damaged or hostile pickle can raise anything
+        if is_out_of_memory(exc):
+            raise
         raise _damaged(file, exc) from None
     if not isinstance(state, dict):
         raise _damaged(file, TypeError(f"it holds a {type(state).__name__}, not tensors by name"))

@@ -9,7 +9,7 @@ from pages.shared.evidence import show_evidence_or_error
 from pages.shared.history import show_history
 from pages.shared.progress import active_runs, start_reconstruction, watch_run
 from pages.shared.router import through_router
-from pages.shared.settings import choose_settings
+from pages.shared.settings import choose_method, choose_settings
 from pages.shared.text import as_text
 
 NEXT = {
@@ -34,8 +34,9 @@ if finished and (run_path(finished) / "evidence.json").is_file():  # it may have
 plm = state.plm_named(state.chosen_plm())
 st.subheader("Rebuild a table")
 dictionary = choose_dictionary()  # outside the form: its parts depend on each other
+method = choose_method()  # outside too: the form shows what counts for it
 with st.form("settings", border=True):
-    settings = choose_settings()
+    settings = choose_settings(method)
     takes = st.container()
     if st.form_submit_button("Rebuild", type="primary", icon=":material/play_arrow:", disabled=bool(active_runs())):
         st.session_state.pop("finished_run", None)

@@ -16,7 +16,7 @@ ORDER = [
     "dictionaries", "definitions", "prompts", "pieces", "devices", "states", "features_files", "features", "mentions",
     "definitionemb", "evaluation", "presets", "student", "training_files", "training_loop", "training", "trained",
     "spectrum", "isotropy", "neighbours", "projection", "umap_projection",
-    "baselines", "methods", "reconstruction", "reconstruction_files", "sizes", "costs", "estimate",
+    "baselines", "methods", "relevance", "reconstruction", "reconstruction_files", "sizes", "costs", "estimate",
     "comparison", "palette", "figures",
     "export_card", "export_checkpoint", "export", "runs", "processes", "terminal",
     "cli_options", "cli_estimate", "cli_dictionary", "cli", "process_setup", "__main__",

@@ -13,11 +13,13 @@ from tiny_plm import save_gpt2
 
 from defemb_core import cli, comparison, features_files
 from defemb_core.cli import Request, main
+from defemb_core.cli_options import read_groups
 from defemb_core.frequency import Groups
-from defemb_core.methods import STAGE_SHARES
+from defemb_core.methods import METHODS, STAGE_SHARES
 from defemb_core.projection import Projection
 from defemb_core.reconstruction import Settings
 from defemb_core.reconstruction_files import load_reconstruction
+from defemb_core.relevance import relevant_settings
 from defemb_core.runs import read_status
 
 
@@ -113,7 +115,37 @@ def test_the_apps_command_line_gives_its_settings_back(tmp_path, settings, frequ
     assert Settings(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Settings)}) == settings
     assert (options.out, options.plm, options.dictionary) == (tmp_path, "--model", "--x")
     assert (options.frequency, options.analyse, options.resume) == (frequency, True, False)
-    assert cli._groups(options.groups) == (groups or Groups())
+    assert read_groups(options) == (groups or Groups())
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "ignored"),
+    [
+        (
+            "instant",
+            ["--preset", "quick", "--train-table", "--directions", "3"],
+            "--directions, --preset, --train-table",
+        ),
+        ("mean-of-definition", ["--no-mentions", "--folds", "3", "--seed", "4"], "--folds, --no-mentions"),
+        ("whitening", ["--no-relations", "--pieces", "--alpha", "0.5"], "--no-relations, --pieces"),
+        ("all-but-the-top", ["--directions", "3"], ""),
+    ],
+)
+def test_options_that_the_method_ignores_are_named_once(capfd, tmp_path, words, method, options, ignored):
+    run = [*words, "--method", method, *options, "--out", str(tmp_path / "run")]
+    assert main(run) == 0
+    expected = [f"method {method!r} ignores {ignored}"] if ignored else []
+    assert [line for line in capfd.readouterr().err.splitlines() if "ignores" in line] == expected
+    assert main(["estimate", *run[1:-2]]) == 0
+    assert capfd.readouterr().err.splitlines() == expected
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_apps_command_line_names_nothing_that_is_ignored(method, tmp_path):
+    arguments = Request("bundled", "wordnet", Settings(method)).arguments(tmp_path)
+    named = {word.removeprefix("--").removeprefix("no-").replace("-", "_") for word in arguments if "=" not in word}
+    every = {field.name for field in dataclasses.fields(Settings)}
+    assert named & every == relevant_settings(method) - {"rare_weight"}  # which says nothing unless it is given
 
 
 def test_compare(capfd, tiny_run):
@@ -326,6 +358,16 @@ def test_threads_spin_little_unless_told_otherwise(tmp_path, chosen, rounds):
     given |= {"DEFEMB_RUNS": str(tmp_path), **chosen}
     done = subprocess.run([sys.executable, "-c", AS_A_PROCESS], capture_output=True, text=True, env=given, check=True)
     assert done.stdout.split() == [rounds, "False"]  # torch reads it when it is imported
+
+
+def test_an_instant_run_waits_for_no_torch(tmp_path, words):
+    code = (
+        "import sys; from defemb_core.cli import main; code = main(sys.argv[1:]); print(code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words, "--out", str(tmp_path / "run")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "0 False"
 
 
 # Stopping and going on

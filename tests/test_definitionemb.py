@@ -72,6 +72,61 @@ def test_no_row_helps_to_predict_itself(strength):
     assert (np.abs(after[others] - before[others]).max(axis=1) > 1).all()
 
 
+def pairs(seed=0):
+    """Each row has one other of its label, somewhere."""
+    return np.array([f"w{i // 2}" for i in range(ROWS)])[np.random.default_rng(seed).permutation(ROWS)]
+
+
+@pytest.mark.parametrize("weights", [None, np.where(np.arange(ROWS) % 7 == 0, 0.0, 0.5)])
+def test_rows_of_one_group_do_not_help_each_other(weights):
+    blocks, rows = data()
+    groups = pairs()
+    own = np.flatnonzero(groups == groups[17])
+    changed = rows.copy()
+    changed[own] += 1e4
+    problems = [definitionemb._Ridge(blocks, r, 5, 0, weights, groups) for r in (rows, changed)]
+    assert sorted(np.concatenate(problems[0].folds)) == list(range(ROWS))
+    assert all(len(set(groups[fold])) == len(fold) / 2 for fold in problems[0].folds)
+    before, after = (problem.predict_folds(1.0) for problem in problems)
+    assert len(own) == 2
+    np.testing.assert_allclose(after[own], before[own], atol=1e-3)
+    fold = next(fold for fold in problems[0].folds if 17 in fold)
+    assert (np.abs(after - before).max(axis=1) > 1).sum() == ROWS - len(fold)
+
+
+def test_folds_of_groups_have_about_as_many_rows():
+    sizes = [len(fold) for fold in definitionemb._Ridge(*data(), 5, 0, None, pairs()).folds]
+    assert max(sizes) - min(sizes) <= 2
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+@pytest.mark.parametrize(
+    "labels", [None, np.arange(ROWS)[::-1], np.array([f"w{i * 7919 % 1000}" for i in range(ROWS)])]
+)
+def test_rows_of_different_groups_have_the_folds_of_rows(seed, labels):
+    blocks, rows = data()
+    found = definitionemb._Ridge(blocks, rows, 5, seed, None, labels).folds
+    for ours, rows_ in zip(found, folds_of(ROWS, 5, seed), strict=True):
+        assert ours.tolist() == rows_.tolist()
+    weights = np.where(random(ROWS) > 0, 1, 0)
+    order = np.random.default_rng(seed).permutation(ROWS)
+    order = [*order[weights[order] > 0], *order[weights[order] == 0]]
+    found = definitionemb._Ridge(blocks, rows, 5, seed, weights, labels).folds
+    assert [fold.tolist() for fold in found] == [order[k::5] for k in range(5)]
+    bits = [cross_fit(blocks, rows, 5, seed, w, labels).predictions.tobytes() for w in (None, weights)]
+    assert bits == [cross_fit(blocks, rows, 5, seed, w).predictions.tobytes() for w in (None, weights)]
+
+
+def test_too_few_groups_for_the_folds():
+    blocks, rows = data()
+    groups = np.arange(ROWS) // 30
+    with pytest.raises(SettingsError, match="cannot cut 3 covered words into 4 folds"):
+        fit_map(blocks, rows, 4, groups=groups)
+    with pytest.raises(SettingsError, match="cannot cut 2 covered words into 3 folds"):
+        cross_fit(blocks, rows, 3, 0, (groups > 0).astype(float), groups)
+    assert np.isfinite(cross_fit(blocks, rows, 3, groups=groups).predictions).all()
+
+
 def test_linear_rows_are_recovered():
     blocks, rows = data(noise=0)
     found = cross_fit(blocks, rows)

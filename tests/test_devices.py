@@ -1,7 +1,9 @@
 import os
 import shutil
+import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,9 @@ import torch
 from safetensors.numpy import load_file
 
 from defemb_core.cli import main
-from defemb_core.devices import Devices, devices
+from defemb_core.devices import Devices, _put_in, _taken_out, devices
 from defemb_core.reconstruction_files import load_reconstruction
+from defemb_core.runs import read_status
 
 ROOT = Path(__file__).parents[1]
 # `accelerate launch` starts several processes on accelerators only; on CPUs torchrun does, as Accelerate understands.
@@ -111,6 +114,171 @@ def test_accelerate_launches_the_command(tmp_path, words):
     )
     assert done.returncode == 0, done.stderr
     assert load_reconstruction(out).rebuilt.any()
+
+
+# What one process alone has, or does
+
+
+ONE_OF_TWO = """
+import os
+import sys
+from pathlib import Path
+import defemb_core
+from defemb_core import cli, features, frequency, training, training_loop, trained
+from defemb_core.errors import PLMError, TrainingError
+training_loop.AT_ONCE["cpu"] = 64
+words = sys.argv[1:]
+if os.environ["RANK"] == "1":
+    {odd}
+sys.exit(cli.main(words))
+"""
+
+
+def two(tmp_path, words, odd, seconds=100):
+    """Start two processes without a launcher, of which the second first does `odd`; return (code, stderr) of each."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as found:
+        port = found.getsockname()[1]
+    known = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
+    known |= {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    command = [sys.executable, "-c", ONE_OF_TWO.format(odd=odd), *words]
+    started = []
+    try:
+        for rank in ("0", "1"):
+            environment = {**known, "RANK": rank, "LOCAL_RANK": rank}
+            with (tmp_path / f"said-{rank}").open("w") as said:
+                started.append(subprocess.Popen(command, env=environment, stdout=said, stderr=said))
+        codes = [process.wait(seconds) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    return list(zip(codes, ((tmp_path / f"said-{rank}").read_text() for rank in "01"), strict=True))
+
+
+RAISE_AT_UPDATE = """
+    real, calls = training_loop.Loop.update, []
+    def update(self, examples):
+        calls.append(1)
+        if len(calls) == 3:
+            {what}
+        return real(self, examples)
+    training_loop.Loop.update = update
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "odd", "said", "code"),
+    [
+        ("instant", 'words = [*words, "--plm=/no/such/folder"]', "no folder '/no/such/folder'", 2),
+        ("trained", RAISE_AT_UPDATE.format(what='raise TrainingError("the cable is cut")'), "the cable is cut", 2),
+        ("trained", RAISE_AT_UPDATE.format(what='raise KeyError("a mistake of ours")'), "KeyError: 'a mistake of", 1),
+    ],
+)
+def test_an_error_of_one_process_ends_all_with_a_sentence_that_names_it(tmp_path, words, method, odd, said, code):
+    out = tmp_path / "run"
+    first, second = two(tmp_path, [*words, f"--method={method}", f"--out={out}"], odd)
+    assert (first[0], second[0]) == (code, code)
+    last = first[1].splitlines()[-1]
+    assert last.startswith(f"rank 1 of 2 processes: {said}")
+    assert read_status(out).message == last
+    assert "Traceback" not in first[1]
+    assert ("Traceback" in second[1]) == (code == 1)  # a mistake of ours is to be found
+    assert code == 1 or said not in second[1]
+
+
+def test_a_process_that_is_killed_ends_the_other(tmp_path, words):
+    odd = RAISE_AT_UPDATE.format(what="os.kill(os.getpid(), 9)")
+    first, second = two(tmp_path, [*words, "--method=trained", f"--out={tmp_path / 'run'}"], odd)
+    assert (first[0], second[0]) == (1, -9)
+    assert first[1].splitlines()[-1].startswith("rank 0 of 2 processes lost the others (")
+    assert read_status(tmp_path / "run").state == "failed"
+
+
+def test_a_mistake_of_the_first_process_is_heard_by_the_others(tmp_path, words, tiny_run):
+    taken = shutil.copytree(tiny_run, tmp_path / "taken")
+    first, second = two(tmp_path, [*words, "--method=frozen", f"--out={taken}"], "pass")
+    assert (first[0], second[0]) == (2, 2)
+    assert first[1].splitlines() == [
+        f"rank 0 of 2 processes: {str(taken)!r} exists and holds a complete run; name a new folder"
+    ]
+    assert "complete run" not in second[1]
+
+
+LEARNS = ["--method=trained", "--rate=1e-4", "--rare-weight=1"]  # its last update is its best
+
+
+@pytest.fixture
+def alone(tmp_path, words):
+    """What one process makes of method trained."""
+    assert main([*words, *LEARNS, f"--out={tmp_path / 'alone'}"]) == 0
+    training = load_reconstruction(tmp_path / "alone").evidence["training"]
+    assert training["best"] == training["updates"] == training["planned"] > 8
+    return load_file(tmp_path / "alone" / "reconstruction.safetensors")["matrix"]
+
+
+OTHER_START = """
+    real, build = trained.fit_map, trained.Student
+    def fit_map(*given):
+        return dataclasses.replace(real(*given), weights=0 * given[1].T @ given[1])
+    def student(*given):
+        made = build(*given)
+        for value in made.model.parameters():
+            value.data.mul_(1.5)
+        return made
+    import dataclasses
+    trained.fit_map, trained.Student = fit_map, student
+"""
+
+
+def test_the_first_process_has_the_start(tmp_path, words, alone):
+    out = tmp_path / "run"
+    found = two(tmp_path, [*words, *LEARNS, f"--out={out}"], OTHER_START)
+    assert [code for code, _ in found] == [0, 0], found
+    np.testing.assert_allclose(load_file(out / "reconstruction.safetensors")["matrix"], alone, atol=2e-4)
+
+
+STOPPED = """
+import sys
+from defemb_core import training
+from defemb_core.cli import main
+from defemb_core.training_loop import Loop
+training.CHECKPOINT_EVERY = training.CHECKPOINT_TIMES = 0
+update = Loop.update
+def stop(self, examples):
+    if self.done > self.plan.updates // 2:
+        raise KeyboardInterrupt
+    return update(self, examples)
+Loop.update = stop
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_the_first_process_has_the_checkpoint(tmp_path, words, alone):
+    """The second looks for it in a folder of its own, as on another machine."""
+    out = tmp_path / "run"
+    words = [*words, *LEARNS, f"--out={out}"]
+    stopped = subprocess.run([sys.executable, "-c", STOPPED, *words], cwd=ROOT, capture_output=True, check=False)
+    assert stopped.returncode == 130, stopped.stderr
+    assert (out / "checkpoint" / "training.pt").is_file()
+    odd = RAISE_AT_UPDATE.format(what="Path(words[-1].partition('=')[2] + '-updates').write_text(str(self.done))")
+    odd += f'    words = [*words, "--out={tmp_path / "elsewhere"}"]'
+    found = two(tmp_path, [*words, "--resume"], odd)
+    assert [code for code, _ in found] == [0, 0], found
+    assert not (tmp_path / "elsewhere").exists()
+    updates = load_reconstruction(out).evidence["training"]["updates"]
+    assert int((tmp_path / "elsewhere-updates").read_text()) > updates // 2  # it went on from there, too
+    np.testing.assert_allclose(load_file(out / "reconstruction.safetensors")["matrix"], alone, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    "value", [None, {"a": [1, "b", (torch.arange(6).reshape(2, 3), None)], "c": torch.tensor(2.5)}]
+)
+def test_what_is_sent_is_put_together_again(value):
+    tensors = []
+    form = _taken_out(value, tensors)
+    assert "tensor(" not in repr(form)
+    left = iter(tensors)
+    assert repr(_put_in(form, lambda one: next(left).reshape(one.shape).to(one.dtype))) == repr(value)
+    assert Devices(0, 1).from_first(value) is value
 
 
 def test_a_mistake_is_said_once_and_ends_all_processes(tmp_path, words):

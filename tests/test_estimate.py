@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from families import FAMILIES, save_family
 from tiny_plm import save_bin_bert
@@ -23,6 +24,7 @@ from defemb_core.estimate import (
     time_in_words,
 )
 from defemb_core.features import definition_texts, with_relations
+from defemb_core.pieces import cuts_of, matched_senses
 from defemb_core.plm import load_plm
 from defemb_core.presets import PRESETS
 from defemb_core.prompts import make_prompts, tokenize_prompts
@@ -108,6 +110,40 @@ def test_the_load_is_that_of_the_prompts_themselves(method, tiny_plm, tiny_vocab
     assert load == prompt_load(tiny_plm, tiny_vocabulary, senses, Settings(method))
 
 
+@pytest.mark.parametrize("method", ["frozen", "trained"])
+def test_the_load_counts_word_pieces(method, tiny_plm, tiny_vocabulary, tiny_dictionary):
+    settings = Settings(method, pieces=True, rare_weight=1.0)
+    senses = matched_senses(tiny_plm, tiny_vocabulary, tiny_dictionary, settings)
+    load = prompt_load(tiny_plm, tiny_vocabulary, senses, settings)
+    glosses, _ = definition_texts(senses, True, tiny_plm.mask_token)
+    if method == "trained":
+        glosses = with_relations(glosses, senses, tiny_plm.mask_token)
+    texts = make_prompts(glosses, senses, tiny_vocabulary, tiny_plm.mask_token)
+    prompts = tokenize_prompts(tiny_plm, texts, cuts_of(senses))
+    without = prompt_load(
+        tiny_plm, tiny_vocabulary, senses.filter(pl.col("how") != "piece").drop("pieces", "at"), settings
+    )
+    assert (load.covered, load.lines) == (senses["token_id"].n_unique(), senses.height)
+    assert load.lines > without.lines + 20
+    assert load.prompts == pytest.approx(len(prompts.ids), rel=0.05)
+    assert load.tokens == pytest.approx(prompts.lengths[prompts.lines].mean(), rel=0.03)
+    assert (load.maps, without.maps) == (2, 1)
+
+
+def test_pieces_make_an_estimate_longer_as_in_a_run(tiny_plm, tiny_vocabulary, tiny_dictionary):
+    made = {
+        (method, pieces): estimate_reconstruction(
+            tiny_plm, tiny_vocabulary, tiny_dictionary, Settings(method, pieces=pieces), TWO_CORES
+        )
+        for method in ("instant", "frozen", "trained")
+        for pieces in (False, True)
+    }
+    for method in ("instant", "frozen", "trained"):
+        assert made[method, True].seconds > 1.2 * made[method, False].seconds
+    assert made["frozen", True].operations > 1.2 * made["frozen", False].operations
+    assert made["trained", True].updates >= made["trained", False].updates
+
+
 def test_no_definitions_is_one_sentence(tiny_plm, tiny_vocabulary, tiny_dictionary):
     empty = dataclasses.replace(tiny_dictionary, definitions=tiny_dictionary.definitions.clear())
     with pytest.raises(SettingsError, match="none of 403 rows has a definition in wordnet"):
@@ -118,14 +154,17 @@ def test_no_definitions_is_one_sentence(tiny_plm, tiny_vocabulary, tiny_dictiona
 
 
 def test_the_bundled_plm_takes_what_was_measured():
-    """On two idle cores, 200 GFLOP/s: instant 3.5 to 5 s, frozen 82 s and 1.6 GB, 40 updates 1.9 GB."""
+    """On two idle cores, 200 GFLOP/s: instant 3.5 to 5 s, frozen 82 s and 1.6 GB.
+
+    In 40 updates 1.55 GB where the allocator gives freed blocks back at once, 2.2 GB where it is left to itself.
+    """
     instant = estimate_run(MINILM, FROZEN_LOAD, Settings("instant"), TWO_CORES)
     frozen = estimate_run(MINILM, FROZEN_LOAD, Settings("frozen"), TWO_CORES)
     trained = estimate_run(MINILM, LOAD, TRAINED, TWO_CORES)
     assert 3.5 <= instant.seconds <= 5
     assert frozen.seconds == pytest.approx(82, rel=0.1)
     assert frozen.memory == pytest.approx(1.63e9, rel=0.1)
-    assert trained.memory == pytest.approx(1.9e9, rel=0.1)
+    assert 1.55e9 < trained.memory < 2.2e9
     assert instant.seconds < frozen.seconds < trained.seconds
     assert instant.memory < frozen.memory < trained.memory
     assert (instant.updates, frozen.updates) == (0, 0)
@@ -208,18 +247,51 @@ def test_memory_grows_with_the_parameters():
         assert large.device_memory - small.device_memory >= 4e8 * (1 if settings.method == "frozen" else 5)
 
 
+TRAINED_BYTES = 4 * (MINILM.parameters - MINILM.table + 384 * 384)
+
+
+def test_the_parts_of_a_students_memory():
+    """Two threads and updates of 1,024 tokens, which are two parts of 512 and a few."""
+    parts = costs.student_memory(MINILM, LOAD, PRESETS["default"], TWO_CORES)
+    assert parts.weights == 4 * MINILM.parameters
+    assert parts.best == TRAINED_BYTES
+    assert (parts.moments, parts.gradients) == (2 * TRAINED_BYTES, 2 * TRAINED_BYTES)
+    assert parts.rows == 4 * 384 * (MINILM.rows + LOAD.covered)
+    tokens = max(max(drawn) for drawn in costs._drawn_parts(LOAD, PRESETS["default"], 512))
+    assert 512 <= tokens <= 1200  # twelve of the longest prompts
+    assert parts.activations == pytest.approx(2 * 6 * 2 * tokens * 384 * (34 + 5 * LOAD.tokens / 64))
+    assert parts.held == costs.HELD * (parts.gradients + parts.activations)
+    assert parts.computing == pytest.approx(sum(dataclasses.astuple(parts)) - parts.best)
+
+
+@pytest.mark.parametrize("threads", [1, 3, 4])
+def test_each_thread_has_activations_and_gradients_in_hand(threads):
+    recipe = dataclasses.replace(PRESETS["default"], batch_tokens=16_384)
+    one, more = (costs.student_memory(MINILM, LOAD, recipe, Machine(2e11, threads=n)) for n in (1, threads))
+    assert more.activations == threads * one.activations
+    assert more.gradients == (threads + costs.WAITING) * TRAINED_BYTES
+
+
 def test_adafactor_needs_less_than_adam_and_a_frozen_table_less_than_a_trained_one():
-    machine, settings = Machine(2e11), TRAINED
+    machine = Machine(2e11)
     adam, adafactor = (
-        costs.student_memory(MINILM, LOAD, settings, dataclasses.replace(PRESETS["default"], optimiser=name), machine)
+        costs.student_memory(MINILM, LOAD, dataclasses.replace(PRESETS["default"], optimiser=name), machine)
         for name in ("adam", "adafactor")
     )
-    trained = MINILM.parameters - MINILM.table + 384 * 384
-    assert adam - adafactor == pytest.approx(8 * trained)
+    assert adam.computing - adafactor.computing == pytest.approx(2 * TRAINED_BYTES)
     frozen, learned = (
         estimate_run(MINILM, LOAD, Settings("trained", train_table=table), machine).memory for table in (False, True)
     )
     assert learned - frozen >= 4 * 4 * MINILM.table
+
+
+def test_the_best_weights_lie_in_main_memory_beside_an_accelerator():
+    """Twice, while a better one is copied; large ones are what main memory is needed for."""
+    large = dataclasses.replace(MINILM, parameters=5 * 10**9)
+    small, machine = dataclasses.replace(large, parameters=4 * 10**9), Machine(2e11, 1e14)
+    more, less = (estimate_run(sizes, LOAD, TRAINED, machine) for sizes in (large, small))
+    assert more.memory - less.memory == pytest.approx(2 * 4e9)
+    assert more.device_memory - less.device_memory >= 5 * 4e9
 
 
 def test_the_accelerators_memory_is_told_apart():
@@ -290,6 +362,20 @@ def test_the_command_for_this_machine(capfd, words, tiny_plm, tiny_vocabulary, t
         f"about {time_in_words(made.seconds)}",
         f"about {bytes_in_words(made.memory)}",
     ]
+
+
+def test_the_command_takes_the_choice_of_frequencies(capfd, words):
+    """Rare rows are not learned from; so fewer of them make more to learn, and longer."""
+    said = []
+    for groups in ("0.3,0.5,0.2", "0.1,0.1,0.8"):
+        choice = ["--frequency", "wordfreq", "--groups", groups, "--passes", "50"]
+        assert main([*words, "--method", "trained", "--tflops", "1", *choice]) == 0
+        said.append(capfd.readouterr().out.splitlines()[1])
+    updates = [int(line.split()[1].replace(",", "")) for line in said]
+    assert updates[0] > 1.5 * updates[1] > 0
+    assert main([*words, "--pieces", "--method", "frozen"]) == 0
+    assert main([*words, "--groups", "1,1,1"]) == 2
+    assert "add up to" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("option", [["--tflops", "0"], ["--tflops", "nan"], ["--processes", "0"], ["--alpha", "2"]])

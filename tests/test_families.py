@@ -349,6 +349,34 @@ def test_an_encoder_with_missing_weights_is_refused(tmp_path):
         plm.encoder()
 
 
+@pytest.mark.parametrize("kind", ["Model", "ForConditionalGeneration"])
+@pytest.mark.parametrize("name", ["bart", "mbart"])
+def test_one_table_that_the_settings_do_not_tie_is_refused_with_advice_that_helps(
+    name, kind, tmp_path, tiny_dictionary
+):
+    """Earlier transformers shared the input table even so, and wrote it once."""
+    folder = save_family(name, tmp_path / "plm", kind, tied=False)
+    state = load_file(folder / "model.safetensors")
+    state = {key: tensor for key, tensor in state.items() if not key.endswith("embed_tokens.weight")}
+    save_file(state, folder / "model.safetensors", {"format": "pt"})
+    plm = load_plm(str(folder))
+    said = r"holds one input table, '(model\.)?shared\.weight', .* set tie_word_embeddings to true in the config\.json"
+    for build in (plm.encoder, plm.whole):
+        with pytest.raises(PLMError, match=said):
+            build()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True}))
+    plm = load_plm(str(folder))
+    assert plm.output_rows == ("none" if kind == "Model" else "untied")
+    made = rebuild(plm, tiny_dictionary, "frozen")
+    out = export(made, plm, "checkpoint", tmp_path / "out")
+    after = getattr(transformers, FAMILIES[name].prefix + kind).from_pretrained(out)
+    for side in (after.get_encoder(), after.get_decoder()):
+        np.testing.assert_array_equal(values(side.embed_tokens), made.matrix)
+    if kind != "Model":
+        assert torch.equal(after.get_output_embeddings().weight, state["lm_head.weight"])
+
+
 def test_weights_under_the_names_of_the_first_bert_are_not_missing(folder_of, plm_of, tmp_path):
     shutil.copytree(folder_of("bert"), tmp_path, dirs_exist_ok=True)
     old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}

@@ -7,6 +7,7 @@ from defemb_core.evaluation import held_out
 from defemb_core.evaluation.held_out import (
     Judgement,
     chance_mrr,
+    check_folds,
     judge_held_out,
     split_held_out,
     split_words,
@@ -195,3 +196,21 @@ def test_parts_together_make_the_whole():
     whole = judgement.of()
     assert sum(part["tokens"] for part in parts.values()) == whole.tokens == 60
     assert sum(part["mrr"] * part["tokens"] for part in parts.values()) / 60 == pytest.approx(whole.mrr)
+
+
+def test_folds_need_a_word_each_that_is_learned_from():
+    words = np.array([f"w{i // 2}" for i in range(20)])
+    fit, _ = split_words(words, 3)
+    weights = np.zeros(20)
+    weights[fit] = 0.5
+    assert len(set(words[fit])) == 8
+    check_folds(words, weights, 8, 3)
+    with pytest.raises(SettingsError, match="of 20 rows with a definition 8 are left to learn from, too few for 9"):
+        check_folds(words, weights, 9, 3)
+    weights[fit[:2]] = 0
+    with pytest.raises(SettingsError, match=r"7 are left .* let rare rows in with --rare-weight 1 or name"):
+        check_folds(words, weights, 8, 3)
+    with pytest.raises(
+        SettingsError, match=r"of 2 rows of word pieces 0 are left .* fewer folds or leave word pieces out"
+    ):
+        check_folds(np.array(["a", "a"]), np.ones(2), 2, 0, pieces=True)

@@ -31,11 +31,14 @@ from defemb_core import dictionaries
 from defemb_core.comparison import open_comparison, read_analysis, token_changes
 from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.history import remember
+from defemb_core.methods import METHODS
 from defemb_core.neighbours import nearest_neighbours
 from defemb_core.projection import Projection
+from defemb_core.relevance import relevant_settings
 from defemb_core.runs import identity
 from defemb_core.text import plain
 from pages.shared import tables
+from pages.shared.dictionary_choice import OFFERS
 from pages.shared.selection import Selection
 
 APP = Path(__file__).parents[1] / "app.py"
@@ -325,7 +328,8 @@ def line(app):
 def test_ticking_dictionaries_writes_the_line_and_the_line_ticks_them(sources, visit):
     app = clean(visit("definitions"))
     assert (chooser(app).value, line(app)) == (["wordnet"], "wordnet")
-    assert set(chooser(app).options) == {"WordNet", "Numerals in words", "Wiktionary", "Glossary"}
+    assert set(chooser(app).options) == {offer.label for offer in OFFERS.values()}
+    assert set(OFFERS) == set(dictionaries.known_sources())
     chooser(app).set_value(["wordnet", "numerals"]).run()
     assert line(clean(app)) == "wordnet,numerals"
     chooser(app).set_value(["numerals", "wordnet"]).run()
@@ -833,6 +837,41 @@ def test_a_run_is_found_under_a_shorter_name_of_its_plm(world, visit, monkeypatc
     monkeypatch.chdir(world.plm.parent)
     app = clean(visit("spectrum", plm=world.plm.name))
     assert app.selectbox(key="run").value == RUN
+
+
+SHOWN = {
+    "Related words": "relations",
+    "Mentions": "mentions",
+    "Word pieces": "pieces",
+    "Share rebuilt (alpha)": "alpha",
+    "Blend": "blend",
+    "Match norms": "match_norms",
+    "Senses a token": "max_senses",
+    "Folds": "folds",
+    "Seed": "seed",
+    "Weight of rare rows": "rare_weight",
+    "Directions": "directions",
+    "Preset": "preset",
+    "Passes": "passes",
+    "Learning rate": "rate",
+    "Train the student's table": "train_table",
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_only_the_settings_that_count_are_asked_for(method, visit, monkeypatch):
+    started = []
+    monkeypatch.setattr("pages.shared.progress.start_run", lambda *given: started.append(given))
+    app = visit("reconstruction")
+    [choice] = [box for box in app.selectbox if box.label == "Method"]
+    choice.set_value(method).run()
+    clean(app)
+    inputs = [*app.toggle, *app.slider, *app.number_input, *app.selectbox]
+    assert {SHOWN[each.label] for each in inputs if each.label in SHOWN} == relevant_settings(method) - {"method"}
+    assert [each.label for each in app.expander if each.label == "Training"] == ["Training"] * (method == "trained")
+    button(app, "Rebuild").click().run()
+    [(arguments, _)] = started
+    assert dict(pairwise(arguments))["--method"] == method
 
 
 # What a run will take.

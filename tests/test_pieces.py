@@ -10,6 +10,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from defemb_core import methods, trained
 from defemb_core.definitions import describe_matches, match_definitions
 from defemb_core.dictionaries import Dictionary
+from defemb_core.errors import SettingsError
 from defemb_core.evaluation.held_out import split_words, word_families
 from defemb_core.features import bag_of_embeddings, definition_texts
 from defemb_core.frequency import plm_vocabulary
@@ -187,6 +188,22 @@ def test_more_rows_are_rebuilt_and_judged_by_themselves(rebuild, whole, found, m
     coverage = made.evidence["coverage"]
     assert coverage["without_definition"] + len(rows) == without.evidence["coverage"]["without_definition"]
     assert set(made.definitions.filter(pl.col("how") == "piece")["token_id"]) == set(rows.tolist())
+
+
+@pytest.mark.parametrize("method", ["instant", "frozen", "trained"])
+def test_too_few_pieces_for_the_folds_are_refused_before_the_work(
+    tiny_plm, tiny_vocabulary, tiny_dictionary, method, monkeypatch, whole
+):
+    only = tiny_dictionary.definitions.filter(pl.col("word").is_in(tiny_vocabulary["text"][whole].to_list()))
+    ids = tiny_plm.tokenizer.encode("dogman", add_special_tokens=False).ids
+    words = pl.concat([only, only.head(1).with_columns(word=pl.lit("dogman"), sense=pl.lit(0, only["sense"].dtype))])
+    dictionary = dataclasses.replace(tiny_dictionary, definitions=words)
+    rows = len(set(ids) - set(whole.tolist()))
+    assert 1 <= rows < 5
+    monkeypatch.setattr(methods, "bag_of_embeddings", lambda *given: pytest.fail("work was begun"))
+    settings = Settings(method, pieces=True, rare_weight=1.0)
+    with pytest.raises(SettingsError, match=f"of {rows} rows of word pieces . are left .* --no-pieces"):
+        reconstruct(tiny_plm, tiny_vocabulary, dictionary, settings)
 
 
 @pytest.mark.parametrize("mentions", [True, False])

@@ -12,11 +12,13 @@ from safetensors.numpy import load_file, save_file
 from sklearn.feature_extraction.text import TfidfTransformer
 from tiny_plm import save_roberta, save_t5
 
+from defemb_core import definitionemb
 from defemb_core.cache import write_json
 from defemb_core.definitionemb import cross_fit
 from defemb_core.definitions import describe_matches, match_definitions
 from defemb_core.dictionaries import Dictionary
 from defemb_core.errors import PLMError, RunError, SettingsError
+from defemb_core.evaluation.held_out import split_words
 from defemb_core.features import definition_texts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.mentions import bag_of_mentions
@@ -161,6 +163,26 @@ def test_rows_are_what_the_cross_fitted_map_predicts(plm, made, covered, tiny_di
     mentions = bag_of_mentions(plm, made.vocabulary, covered, tiny_dictionary.definitions)
     expected = cross_fit([shares @ plm.matrix, mentions], plm.matrix[covered])
     np.testing.assert_allclose(made.matrix[covered], expected.predictions, atol=1e-4)
+
+
+def test_rows_of_one_word_share_a_fold(rebuild, tiny_vocabulary, covered, monkeypatch):
+    """A cased tokenizer has rows for "The" and "the"; the one must not tell of the other."""
+    real, folds = definitionemb._Ridge.__init__, []
+
+    def fit(self, *given):
+        real(self, *given)
+        folds.append(self.folds)
+
+    monkeypatch.setattr(definitionemb._Ridge, "__init__", fit)
+    texts = tiny_vocabulary["text"].to_numpy().copy()
+    texts[covered[1::2]] = [text.title() for text in texts[covered[: len(covered) // 2 * 2 : 2]]]
+    cased = tiny_vocabulary.with_columns(text=pl.Series(texts))
+    made = rebuild(vocabulary=cased)
+    words = np.char.lower(texts[made.definitions["token_id"].unique().sort().to_numpy()].astype(str))
+    fit, _ = split_words(words, INSTANT.seed)
+    for each, found in zip((words, words[fit]), folds, strict=True):  # the table's, the evidence's
+        assert len(each) > 1.9 * len(set(each))
+        assert sum(len(set(each[fold])) for fold in found) == len(set(each))
 
 
 def test_twice_the_same_to_the_bit_and_another_seed_another_table(rebuild, made):
@@ -447,6 +469,7 @@ def test_json_holds_no_nan(tmp_path):
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
+from defemb_core import definitionemb
 from defemb_core.cache import write_json
 from defemb_core.reconstruction_files import load_reconstruction, save_reconstruction
 from defemb_core.errors import DefembError

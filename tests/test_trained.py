@@ -282,7 +282,7 @@ KILLED_WHILE_TRAINING = """
 import dataclasses, os, signal, sys
 from defemb_core import presets, runs, training
 presets.PRESETS["quick"] = dataclasses.replace(presets.PRESETS["quick"], patience=99)
-training.CHECKPOINT_EVERY = 0
+training.CHECKPOINT_EVERY = training.CHECKPOINT_TIMES = 0
 from defemb_core.cli import main
 tell = runs.Reporter.__call__
 def die(self, stage, done, total, **figures):

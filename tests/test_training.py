@@ -1,6 +1,8 @@
 import dataclasses
 import errno
 import math
+from types import SimpleNamespace
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -65,6 +67,7 @@ def student(tiny_plm, examples):
 def checkpoint(tmp_path, monkeypatch):
     """A checkpoint that is written after every update."""
     monkeypatch.setattr(training, "CHECKPOINT_EVERY", -1)
+    monkeypatch.setattr(training, "CHECKPOINT_TIMES", -1)
     return TrainingCheckpoint(tmp_path / "checkpoint", SETTINGS)
 
 
@@ -420,6 +423,38 @@ def test_a_training_that_ended_early_is_not_continued(student, lesson, checkpoin
     assert found == expected
 
 
+@pytest.mark.parametrize(("takes", "pause"), [(0, 60), (1, 60), (5, 100), (1000, 20_000)])
+def test_checkpoints_are_as_rare_as_their_writing_is_slow(student, lesson, tmp_path, monkeypatch, takes, pause):
+    """An update takes ten seconds by this clock, a checkpoint `takes`."""
+    now, written = [0.0], []
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    checkpoint = TrainingCheckpoint(tmp_path, SETTINGS)
+
+    def write(state):
+        written.append([now[0], now[0] + takes])
+        now[0] += takes
+
+    def tell(done, of, **figures):
+        now[0] += 10
+
+    monkeypatch.setattr(checkpoint, "write", write)
+    train(student(dataclasses.replace(QUICK, updates=40)), *lesson, progress=tell, checkpoint=checkpoint)
+    begun, ended = np.array(written).T
+    assert begun[0] == 70  # the first update after a minute
+    pauses = begun[1:] - ended[:-1]
+    assert ((pauses > pause) & (pauses <= pause + 10))[:-1].all()  # the last is the end's, whenever that is
+    assert len(written) > 3 or pause == 20_000
+
+
+def test_what_was_restored_is_let_go(student, lesson, kept, monkeypatch):
+    read, weights, told = kept.read, [], []
+    monkeypatch.setattr(kept, "read", lambda: (found := read(), weights.extend(map(ref, found["weights"].values())))[0])
+    train(student(), *lesson, progress=lambda *_, **__: told.append([each() for each in weights]), checkpoint=kept)
+    assert len(told) == 10
+    assert all(each is None for line in told for each in line)
+    assert weights
+
+
 def test_nothing_is_kept_before_it_is_time(student, lesson, tmp_path):
     checkpoint = TrainingCheckpoint(tmp_path, SETTINGS)
     with pytest.raises(Stopped):
@@ -467,10 +502,12 @@ def raising(error):
 ERRORS = [
     torch.AcceleratorError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA"),
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"),
+    MemoryError("Unable to allocate 7 GiB"),
 ]
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=["lost", "memory"])
+@pytest.mark.parametrize("error", ERRORS, ids=["lost", "memory", "main memory", "numpy"])
 def test_a_device_that_fails_is_told_and_the_training_can_go_on(student, lesson, checkpoint, monkeypatch, error):
     whole = student()
     train(whole, *lesson)
@@ -479,13 +516,26 @@ def test_a_device_that_fails_is_told_and_the_training_can_go_on(student, lesson,
         with pytest.raises(TrainingError) as caught:
             train(student(), *lesson, checkpoint=checkpoint)
     said = str(error).splitlines()[0]
+    way = "go on" if error is ERRORS[0] else "end other programs or take a larger machine, then go on"
     assert str(caught.value) == (
-        f"the device cpu failed at update 7 ({said}); the last checkpoint is kept, go on with --resume"
+        f"the device cpu failed at update 7 ({said}); the last checkpoint is kept, {way} with --resume"
     )
     assert checkpoint.read()["state"]["update"] == 6
     made = student()
     train(made, *lesson, checkpoint=checkpoint)
     assert bits(made) == bits(whole)
+
+
+def test_an_error_of_another_kind_stays_as_it_is(student, lesson, monkeypatch):
+    fail_at(monkeypatch, lesson, 2, raising(RuntimeError("a mistake of ours")))
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        train(student(), *lesson)
+
+
+def test_a_checkpoint_that_memory_does_not_suffice_for_is_not_called_damaged(kept, monkeypatch):
+    monkeypatch.setattr(torch, "load", lambda *given, **more: raising(ERRORS[2])(None))
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        kept.read()
 
 
 def test_a_device_that_fails_while_the_student_is_judged_is_told_too(student, lesson, monkeypatch):

@@ -129,6 +129,30 @@ def word_families(senses: pl.DataFrame, vocabulary: pl.DataFrame, ids: np.ndarra
     return np.asarray(connected_components(links, directed=False)[1][of_rows])
 
 
+def check_folds(words: np.ndarray, weights: np.ndarray, folds: int, seed: int, pieces: bool = False) -> None:
+    """Refuse rows of too few words for a map that is fitted on those that are not held out.
+
+    Args:
+        words: see split_words.
+        weights: how much each row counts in fitting, (n,).
+        folds: of the fit; each needs a word that counts.
+        seed: of the split.
+        pieces: whether these are the rows that other words tell of.
+
+    Raises:
+        SettingsError: there are too few.
+    """
+    fit = split_words(words, seed)[0] if len(np.unique(words)) > 1 else np.array([], dtype=np.int64)
+    known = len(np.unique(words[fit][weights[fit] > 0]))
+    if known < folds:
+        rare = ", let rare rows in with --rare-weight 1" if (weights == 0).any() else ""
+        other = "leave word pieces out with --no-pieces" if pieces else "name a larger dictionary"
+        raise SettingsError(
+            f"of {len(words)} rows {'of word pieces' if pieces else 'with a definition'} {known} are left to learn "
+            f"from, too few for {folds} folds; take fewer folds{rare} or {other}"
+        )
+
+
 def judge_held_out(predicted: np.ndarray, true: np.ndarray, centre: np.ndarray) -> Judgement:
     """Judge predictions of held-out rows.
 

@@ -7,10 +7,10 @@ import polars as pl
 import streamlit as st
 
 from defemb_core.errors import RunError
+from defemb_core.relevance import relevant_settings
 from pages.shared.charts import figures, show
 from pages.shared.text import as_text
 
-OF_TRAINING = {"preset", "passes", "rate", "train_table"}
 NOTHING_PREDICTED = "This method turns the table as a whole: there is no prediction to judge."
 
 
@@ -110,9 +110,8 @@ def _metrics(evidence: dict) -> dict[str, tuple[str, str]]:
 def _settings(config: dict) -> str:
     """Return what was rebuilt, with which dictionary and settings, as one line."""
     plm, dictionary = config["provenance"]["plm"], config["provenance"]["dictionary"]
-    settings = dict(config["settings"])
-    if settings["method"] != "trained":
-        settings = {name: value for name, value in settings.items() if name not in OF_TRAINING}
+    relevant = relevant_settings(config["settings"]["method"])
+    settings = {name: value for name, value in config["settings"].items() if name in relevant}
     words = ", ".join(
         _in_words(name, value)
         for name, value in settings.items()

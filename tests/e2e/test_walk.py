@@ -219,6 +219,7 @@ def test_two_browsers_see_one_run_and_either_can_stop_it(first, open_tab):
     one, two = (settled(open_tab(f"{first.server.url}/reconstruction")) for _ in range(2))
     one.get_by_test_id("stSelectbox").filter(has_text="Method").click()
     one.get_by_role("option", name="frozen", exact=True).click()
+    settled(one)
     one.get_by_role("button", name="Rebuild", exact=True).click()
     named = re.compile("bundled-frozen")
     expect(one.get_by_test_id("stProgress").first).to_contain_text(named)
