@@ -6,6 +6,7 @@ import argparse
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from defemb_core.definitions import WAYS
 from defemb_core.dictionaries import WORDNET
 from defemb_core.errors import SettingsError
 from defemb_core.hub import BUNDLED
@@ -21,6 +22,7 @@ NUMBERS = (
     ("alpha", float, "share of the lowest-frequency covered rows to rebuild (default: %(default)s, all)"),
     ("blend", float, "share of the rebuilt row in the new one (default: %(default)s)"),
     ("max_senses", int, "senses used of each token (default: %(default)s)"),
+    ("without", str, f"ways of matching whose definitions do not count, of {', '.join(WAYS)}"),
     ("folds", int, "parts of the cross-fitting (default: %(default)s)"),
     ("seed", int, "of folds and held-out split (default: %(default)s)"),
     ("directions", int, "of all-but-the-top, 0 for a hundredth of the columns (default: %(default)s)"),

@@ -12,11 +12,15 @@ from defemb_core.errors import SettingsError
 from defemb_core.text import folded, without_accents
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from defemb_core.dictionaries import Dictionary
 
 HOW = pl.Enum(["exact", "case-folded", "respelled", "lemma", "numeral", "unicode", "glossary", "piece"])
 """How a row was found: by the word as it is; in another case; without accents, with another apostrophe or with blanks
 for hyphens; as a form of the word; as a numeral; by a character's name; in a glossary; by words that contain it."""
+WAYS = tuple(HOW.categories.to_list()[:-1])
+"""Those by which a row has definitions of its own; those of pieces are asked for."""
 # A source that makes its definitions by rule says how a row was found by being the one that found it.
 HOW_OF_SOURCE = {"glossary": "glossary", "numerals": "numeral", "unicode": "unicode"}
 # Measured on held-out tokens (method frozen): MRR 0.677 with five senses, 0.683 with all of them for a third more
@@ -24,7 +28,9 @@ HOW_OF_SOURCE = {"glossary": "glossary", "numerals": "numeral", "unicode": "unic
 MAX_SENSES = 5
 
 
-def match_definitions(vocabulary: pl.DataFrame, dictionary: Dictionary, max_senses: int = MAX_SENSES) -> pl.DataFrame:
+def match_definitions(
+    vocabulary: pl.DataFrame, dictionary: Dictionary, max_senses: int = MAX_SENSES, without: Collection[str] = ()
+) -> pl.DataFrame:
     """Return the definitions of every row that has any: the token-definition frame.
 
     Rows are looked up by their text, if they are of a kind that the source has words for; a glossary may also name a
@@ -38,13 +44,14 @@ def match_definitions(vocabulary: pl.DataFrame, dictionary: Dictionary, max_sens
         vocabulary: the vocabulary frame.
         dictionary: its definition frame has senses in the dictionary's order.
         max_senses: senses kept of each token, from the first.
+        without: ways of matching that do not count, of HOW; a row that one source has by them alone takes the next's.
 
     Returns:
         One line a token and sense, in row order: `token_id i64, definition u32` (line of `dictionary.definitions`),
         `weight f32` in (0, 1], `how` (how the word was found).
 
     Raises:
-        SettingsError: max_senses below 1.
+        SettingsError: max_senses below 1, or no such way of matching.
     """
     if max_senses < 1:
         raise SettingsError(f"max_senses must be 1 or more, is {max_senses}")
@@ -52,7 +59,8 @@ def match_definitions(vocabulary: pl.DataFrame, dictionary: Dictionary, max_sens
     for rank, source in enumerate(dictionary.sources or (dictionary,)):
         found.append(_found(vocabulary, source, start).with_columns(source=pl.lit(rank)))
         start += source.definitions.height
-    matches = pl.concat(found).filter(pl.col("source") == pl.col("source").min().over("token_id"))
+    counted = pl.concat(found).filter(~pl.col("how").cast(pl.String).is_in(list(without)))
+    matches = counted.filter(pl.col("source") == pl.col("source").min().over("token_id"))
     matches = matches.sort("token_id", "sense", "line").with_columns(
         rank=pl.int_range(pl.len()).over("token_id")  # 0, 1, ... among the senses that were found
     )

@@ -31,7 +31,7 @@ def matched_senses(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, s
 
     As describe_matches returns them, with match_pieces' columns `pieces` and `at` where word pieces are asked for.
     """
-    matches = match_definitions(vocabulary, dictionary, settings.max_senses)
+    matches = match_definitions(vocabulary, dictionary, settings.max_senses, settings.left_out)
     senses = describe_matches(vocabulary, matches, dictionary)
     if settings.pieces:
         found = match_pieces(plm, vocabulary, dictionary, matches["token_id"].unique().to_numpy())

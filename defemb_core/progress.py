@@ -1,5 +1,7 @@
 """Progress of work in stages: told to whoever waits, and how long each stage took."""
 
+import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,3 +61,9 @@ def memory_for(stage: str) -> Iterator[None]:
 
 def _silent(stage: str, done: int, total: int, /, **figures: float) -> None:
     del stage, done, total, figures
+
+
+def peak_memory_mb() -> float:
+    """Return the process's peak resident memory in MB (10^6 bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-import resource
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from defemb_core.definitions import MAX_SENSES
+from defemb_core.definitions import MAX_SENSES, WAYS
 from defemb_core.errors import RunError, SettingsError
 from defemb_core.isotropy import isotropy_by_group
 from defemb_core.methods import DECODER, METHODS, TRANSFORMATIONS, Inputs, Method, Prediction, predict_rows, shuffled
 from defemb_core.pieces import matched_senses
 from defemb_core.presets import PRESETS, Preset
-from defemb_core.progress import Clock, Progress
+from defemb_core.progress import Clock, Progress, peak_memory_mb
 from defemb_core.relevance import relevant_settings
 from defemb_core.version import VERSION
 
@@ -54,6 +52,7 @@ class Settings:
         directions: how many principal directions "all-but-the-top" removes, 0 for a hundredth of the columns.
         mentions: whether the words whose definitions mention a token tell about it too.
         pieces: whether rows without a definition are rebuilt from words that contain them: weaker evidence.
+        without: ways of matching, of definitions.WAYS, whose definitions do not count, separated by commas.
         rare_weight: how much rare rows count among those that map and student learn from, 0 (not at all) to 1; None for
             0 with method "trained" and 1 with the others (benchmarks/RESULTS.md has the effect).
         preset: how a student is trained, one of presets.PRESETS.
@@ -76,6 +75,7 @@ class Settings:
     directions: int = 0
     mentions: bool = True
     pieces: bool = False
+    without: str = ""
     rare_weight: float | None = None
     preset: Preset = "default"
     passes: float = 0.0
@@ -94,9 +94,16 @@ class Settings:
         for name in ("passes", "rate"):
             if not 0.0 <= getattr(self, name) < float("inf"):
                 raise SettingsError(f"{name} must be 0 (the preset's) or more, is {getattr(self, name)}")
+        if unknown := sorted(set(self.left_out) - set(WAYS)):
+            raise SettingsError(f"no definition is found {unknown[0]!r}; leave out some of {', '.join(WAYS)}")
         for name, least in (("max_senses", 1), ("folds", 2), ("seed", 0), ("directions", 0)):
             if getattr(self, name) < least:
                 raise SettingsError(f"{name} must be {least} or more, is {getattr(self, name)}")
+
+    @property
+    def left_out(self) -> list[str]:
+        """The ways of matching in `without`."""
+        return [way.strip() for way in self.without.split(",") if way.strip()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,12 +231,6 @@ def _rebuild_table(
         }
     held_out = dataclasses.asdict(predicted.held_out) if predicted.held_out else None
     return matrix, rebuilt, {"held_out": held_out, "isotropy": isotropy, **predicted.more}
-
-
-def peak_memory_mb() -> float:
-    """Return the process's peak resident memory in MB (10^6 bytes)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
 def _lowest_frequency(vocabulary: pl.DataFrame, ids: np.ndarray, alpha: float) -> np.ndarray:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from defemb_core.reconstruction import Settings
 
 _ALWAYS = frozenset({"method", "alpha", "blend"})
-_DEFINED = frozenset({"match_norms", "relations", "max_senses", "pieces", "seed"})
+_DEFINED = frozenset({"match_norms", "relations", "max_senses", "pieces", "seed", "without"})
 _MAPPED = _DEFINED | {"mentions", "folds", "rare_weight"}
 _RELEVANT: dict[str, frozenset[str]] = {
     "instant": _MAPPED,

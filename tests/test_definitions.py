@@ -1,8 +1,8 @@
 import polars as pl
 import pytest
 
-from defemb_core.definitions import coverage, describe_matches, hide_word, match_definitions
-from defemb_core.dictionaries import Dictionary
+from defemb_core.definitions import WAYS, coverage, describe_matches, hide_word, match_definitions
+from defemb_core.dictionaries import Dictionary, combined
 from defemb_core.errors import SettingsError
 from defemb_core.vocabulary import CASES, KINDS
 
@@ -248,3 +248,18 @@ def test_coverage_counts_rows(by):
     found = coverage(frame, matches, by)
     assert {row[0]: row[1:3] for row in found.iter_rows()} == expected
     assert found["share"].to_list() == [expected[key][1] / expected[key][0] for key in found[by]]
+
+
+def test_ways_of_matching_that_are_left_out_leave_the_row_to_the_next_source():
+    first = dictionary([("Dog", "an animal"), ("dogs", "plural of dog: an animal")], form_of=[None, "dog"])
+    second = dictionary([("dogs", "more than one dog"), ("dog", "a pet")])
+    frame, both = vocabulary("dog", "dogs"), combined([first, second])
+
+    def said(*without):
+        matches = match_definitions(frame, both, without=without)
+        return both.definitions["definition"][matches["definition"].to_numpy()].to_list()
+
+    assert said() == ["an animal", "plural of dog: an animal"]
+    assert said("lemma") == ["an animal", "more than one dog"]
+    assert said("lemma", "case-folded") == ["a pet", "more than one dog"]
+    assert said(*WAYS) == []

@@ -24,9 +24,9 @@ from defemb_core.frequency import plm_vocabulary
 from defemb_core.mentions import bag_of_mentions
 from defemb_core.methods import METHODS, STAGE_SHARES
 from defemb_core.plm import load_plm
+from defemb_core.progress import peak_memory_mb
 from defemb_core.reconstruction import (
     Settings,
-    peak_memory_mb,
     reconstruct,
 )
 from defemb_core.reconstruction_files import FILES, load_reconstruction, save_reconstruction
@@ -359,6 +359,9 @@ def test_counts_out_of_range(name, value, least):
 
 
 def test_an_unknown_method():
+    with pytest.raises(SettingsError, match="no definition is found 'magic'; leave out some of exact, case-folded"):
+        Settings(without="lemma, magic")
+    assert Settings(without=" lemma,").left_out == ["lemma"]
     with pytest.raises(SettingsError, match="unknown method 'magic'; choose one of instant, frozen"):
         Settings(method="magic")
 

@@ -1,5 +1,6 @@
 import dataclasses
 
+import polars as pl
 import pytest
 
 from defemb_core.methods import METHODS
@@ -17,6 +18,7 @@ OTHER = {
     "directions": 3,
     "mentions": False,
     "pieces": True,
+    "without": "case-folded",
     "rare_weight": 0.5,
     "preset": "default",
     "passes": 2.0,
@@ -29,7 +31,10 @@ PLAIN = Settings(preset="quick")
 @pytest.fixture(scope="module")
 def outcome(tiny_plm, tiny_vocabulary, tiny_dictionary):
     """What a method makes: the table's bits and the evidence on held-out tokens."""
-    related = tiny_dictionary.definitions.with_columns(related=tiny_dictionary.definitions["word"].reverse())
+    some = pl.int_range(pl.len()) % 7 == 0
+    related = tiny_dictionary.definitions.with_columns(
+        related=pl.col("word").reverse(), word=pl.when(some).then(pl.col("word").str.to_uppercase()).otherwise("word")
+    )
     dictionary = dataclasses.replace(tiny_dictionary, definitions=related)
 
     def make(method, **changes):

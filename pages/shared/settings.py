@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from defemb_core.definitions import WAYS
 from defemb_core.methods import BASELINES, METHODS, Method
 from defemb_core.presets import PRESETS
 from defemb_core.reconstruction import Settings
@@ -69,7 +70,13 @@ DEFINITIONS: dict[str, Callable[[], Any]] = {
         Settings.pieces,
         help="Rows without a definition are rebuilt from words that contain them: weaker evidence.",
     ),
-}
+    "without": lambda: ",".join(
+        st.multiselect(
+            "Leave out", WAYS, placeholder="nothing",
+            help="Ways of finding a definition that do not count; a run's evidence says how much each is worth.",
+        )
+    ),
+}  # fmt: skip
 ROWS: dict[str, Callable[[], Any]] = {
     "alpha": lambda: st.slider(
         "Share rebuilt (alpha)", 0.0, 1.0, Settings.alpha, 0.05,
