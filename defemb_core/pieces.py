@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_WORDS = 5
 # Words of more pieces say little about each.
 MAX_PIECES = 4
+MAX_PIECES_OF_SEVERAL = 8  # the same of a name or an expression
 
 
 def matched_senses(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, settings: Settings) -> pl.DataFrame:
@@ -44,7 +45,8 @@ def match_pieces(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, cov
     """Return definitions of words that contain rows without one of their own.
 
     A word's first sense counts (its other forms do not), in lower case if the tokenizer folds case and as the
-    dictionary writes it otherwise.
+    dictionary writes it otherwise. Single words come first, then names and expressions of several: "Ludwig van
+    Beethoven" tells of "ludwig".
 
     Args:
         plm: its tokenizer cuts the words.
@@ -59,20 +61,21 @@ def match_pieces(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, cov
     """
     words = (
         dictionary.definitions.with_row_index("line")
-        .filter((pl.col("sense") == 0) & pl.col("form_of").is_null() & pl.col("word").str.contains(r"^\w+$"))
-        .select("line", text="word")
+        .filter((pl.col("sense") == 0) & pl.col("form_of").is_null() & pl.col("word").str.contains(r"\p{L}"))
+        .select("line", text="word", several=~pl.col("word").str.contains(r"^\w+$"))
     )
     encodings = plain_tokenizer(plm.tokenizer).encode_batch_fast(
         [f" {word}" for word in words["text"]], add_special_tokens=False
     )
     cut = words.with_columns(pieces=pl.Series([e.ids for e in encodings], dtype=pl.List(pl.Int64)))
     rows = vocabulary.select("token_id", open=(pl.col("group") != "none") & ~pl.col("token_id").is_in(covered.tolist()))
+    number, most = pl.col("pieces").list.len(), pl.when("several").then(MAX_PIECES_OF_SEVERAL).otherwise(MAX_PIECES)
     found = (
-        cut.filter(pl.col("pieces").list.len().is_between(2, MAX_PIECES))
-        .with_columns(at=pl.int_ranges(pl.col("pieces").list.len()), token_id=pl.col("pieces"))
+        cut.filter(number.is_between(2, most))
+        .with_columns(at=pl.int_ranges(number), token_id=pl.col("pieces"))
         .explode("at", "token_id")
         .join(rows.filter("open"), on="token_id")
-        .sort("token_id", pl.col("pieces").list.len(), "line", "at")
+        .sort("token_id", "several", number, "line", "at")
         .unique(["token_id", "text"], keep="first", maintain_order=True)
         .filter(pl.int_range(pl.len()).over("token_id") < MAX_WORDS)
     )
