@@ -1,8 +1,9 @@
-"""What a process that computes sets before torch is imported: how its threads wait, how it keeps memory."""
+"""How a process that computes waits and keeps memory: set before torch is imported, given back now and then."""
 
 import ctypes
 import os
 import platform
+from functools import cache
 
 # glibc's mallopt parameter M_ARENA_MAX (malloc.h): how many arenas threads get their memory from.
 _ARENA_MAX = -8
@@ -21,5 +22,19 @@ def set_up_process() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    if platform.libc_ver()[0] == "glibc" and "MALLOC_ARENA_MAX" not in os.environ:
+    if _has_glibc() and "MALLOC_ARENA_MAX" not in os.environ:
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+
+
+def release_memory() -> None:
+    """Give the system back what the allocator keeps between blocks in use; nothing elsewhere than with glibc.
+
+    A training asks for other sizes at every update, and what it frees fits the next ones badly.
+    """
+    if _has_glibc():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+@cache
+def _has_glibc() -> bool:
+    return platform.libc_ver()[0] == "glibc"

@@ -12,6 +12,7 @@ import numpy as np
 
 from defemb_core.devices import devices
 from defemb_core.errors import TrainingError, first_line, is_out_of_memory
+from defemb_core.process_setup import release_memory
 from defemb_core.states import AllThreads
 from defemb_core.training_files import TrainingCheckpoint
 from defemb_core.training_loop import Loop, Plan
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 EVALUATIONS = 10
 # Validation examples that are read at each of them, at most: 3 % of the time of preset default, 11 % of quick.
 JUDGED = 400
+RELEASE_EVERY = 16  # updates; more often costs time, more seldom memory
 # Seconds between two checkpoints at least; and how many times as long as the last one took to write, so that those of a
 # large PLM, which take minutes, cost no more than a twentieth of the time.
 CHECKPOINT_EVERY, CHECKPOINT_TIMES = 60.0, 20
@@ -117,6 +119,8 @@ def _run(
         figures = {"loss": _update(loop, examples, checkpoint)}
         if loop.done % every == 0 or loop.done == planned:
             figures = loop.evaluate(judged)
+        if loop.done % RELEASE_EVERY == 0:
+            release_memory()
         ended = loop.done == planned or loop.state.bad >= patience
         if checkpoint and loop.shared.is_first and (ended or time.monotonic() > due):
             due = _write(checkpoint, loop)

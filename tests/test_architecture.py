@@ -11,15 +11,15 @@ import defemb_core
 
 ROOT = Path(defemb_core.__file__).parent
 ORDER = [
-    "errors", "version", "progress", "history", "cache", "text", "weights", "hub", "families", "plm_files", "plm",
-    "vocabulary", "frequency",
+    "errors", "version", "process_setup", "progress", "history", "cache", "text", "weights", "hub", "families",
+    "plm_files", "plm", "vocabulary", "frequency",
     "dictionaries", "definitions", "prompts", "pieces", "devices", "states", "features_files", "features", "mentions",
     "definitionemb", "evaluation", "presets", "student", "training_files", "training_loop", "training", "trained",
     "spectrum", "isotropy", "neighbours", "projection", "umap_projection",
     "baselines", "methods", "relevance", "reconstruction", "reconstruction_files", "sizes", "costs", "estimate",
     "comparison", "palette", "figures",
     "export_card", "export_checkpoint", "export", "runs", "processes", "terminal",
-    "cli_options", "cli_estimate", "cli_dictionary", "cli", "process_setup", "__main__",
+    "cli_options", "cli_estimate", "cli_dictionary", "cli", "__main__",
 ]  # fmt: skip
 """Every module and package of the core; each may import those before it."""
 ANALYSES = {"spectrum", "isotropy", "neighbours", "projection", "umap_projection"}
