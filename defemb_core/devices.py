@@ -181,7 +181,7 @@ class Devices:
     def part(self) -> None:
         """Agree for the last time: from here on each goes its own way."""
         self.agree()
-        self._talk.over = True
+        self._cease()
 
     @contextmanager
     def _exchange(self) -> Iterator[None]:
@@ -199,7 +199,7 @@ class Devices:
         except (RuntimeError, MemoryError) as error:  # torch and gloo raise many kinds, all of them these two's
             if self.processes == 1:
                 raise
-            self._end_undisturbed()
+            self._end_undisturbed(lost=True)
             raise ProcessError(
                 f"rank {self.rank} of {self.processes} processes lost the others ({first_line(error)}); see what these "
                 "said, then go on with --resume",
@@ -207,9 +207,20 @@ class Devices:
             ) from error
         self._talk.over = before
 
-    def _end_undisturbed(self) -> None:
-        """Exchange nothing more, and let no launcher, which ends all when one has ended, cut off what is to be said."""
+    def _cease(self, lost: bool = False) -> None:
+        """Exchange nothing more; a process that ends with its connections open may be aborted."""
         self._talk.over = True
+        if self.processes > 1:
+            import torch.distributed as connections
+
+            # NCCL would wait for those that are lost.
+            if connections.is_initialized() and not (lost and connections.get_backend() == "nccl"):
+                with suppress(RuntimeError):
+                    connections.destroy_process_group()
+
+    def _end_undisturbed(self, lost: bool = False) -> None:
+        """Exchange nothing more, and let no launcher, which ends all when one has ended, cut off what is to be said."""
+        self._cease(lost)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import platform
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -223,11 +222,9 @@ def _rebuild_table(
         matrix, rebuilt = _replace_rows(original, inputs.vocabulary, predicted, settings)
     with clock.stage("isotropy"):
         groups = inputs.vocabulary["group"].cast(pl.String).to_numpy()
-        with ThreadPoolExecutor(2) as both:
-            measured = both.map(lambda table: isotropy_by_group(table, groups), (original, matrix))
         isotropy = {
-            name: {group: figures.to_dict() for group, figures in by_group.items()}
-            for name, by_group in zip(("original", "rebuilt"), measured, strict=True)
+            name: {group: measured.to_dict() for group, measured in isotropy_by_group(table, groups).items()}
+            for name, table in (("original", original), ("rebuilt", matrix))
         }
     held_out = dataclasses.asdict(predicted.held_out) if predicted.held_out else None
     return matrix, rebuilt, {"held_out": held_out, "isotropy": isotropy, **predicted.more}
