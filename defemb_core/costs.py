@@ -42,8 +42,8 @@ PROCESS, LIBRARIES = 5e8, 3.5e8
 # Gradients of parts of an update that are there besides those of the parts in hand: the sum, and one that waits for it.
 WAITING = 2
 # What the system's allocator holds on to of an update's gradients and activations once they are freed, as a share of
-# these, if it is made to give freed blocks back: with all above 64 kB mapped one by one, training the bundled PLM took
-# 1.55 GB at its fullest in 40 updates on two threads. Left to itself, glibc's came to 3.8 GB by the end of a pass.
+# these, although a training has it give freed blocks back now and then (process_setup.release_memory). Left to itself,
+# glibc's came to 3.8 GB by the end of a pass over the bundled PLM's prompts, on two threads.
 HELD = 0.5
 # Tokens that a decoder reads of a prompt: what stands before the slot, which begins it.
 DECODED = 3

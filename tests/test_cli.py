@@ -65,7 +65,9 @@ def test_reconstruct(capfd, tmp_path, words):
     assert read_status(tmp_path / "run").state == "complete"
 
 
-SETTINGS = Settings("instant", 0.5, 0.25, False, False, 2, 3, 7, 4, False, True, 0.5, "quick", 1.5, 3e-5, True)
+SETTINGS = Settings(
+    "instant", 0.5, 0.25, False, False, 2, 3, 7, 4, False, True, "respelled", 0.5, "quick", 1.5, 3e-5, True
+)
 
 
 def test_every_option_reaches_the_settings(tmp_path, words):
@@ -86,6 +88,8 @@ def test_every_option_reaches_the_settings(tmp_path, words):
         "4",
         "--no-mentions",
         "--pieces",
+        "--without",
+        "respelled",
         "--rare-weight",
         "0.5",
         "--preset",

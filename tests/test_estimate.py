@@ -251,14 +251,14 @@ TRAINED_BYTES = 4 * (MINILM.parameters - MINILM.table + 384 * 384)
 
 
 def test_the_parts_of_a_students_memory():
-    """Two threads and updates of 1,024 tokens, which are two parts of 512 and a few."""
+    """Two threads and updates of 1,024 tokens, which are four parts of 256 and a few."""
     parts = costs.student_memory(MINILM, LOAD, PRESETS["default"], TWO_CORES)
     assert parts.weights == 4 * MINILM.parameters
     assert parts.best == TRAINED_BYTES
-    assert (parts.moments, parts.gradients) == (2 * TRAINED_BYTES, 2 * TRAINED_BYTES)
+    assert (parts.moments, parts.gradients) == (2 * TRAINED_BYTES, 4 * TRAINED_BYTES)
     assert parts.rows == 4 * 384 * (MINILM.rows + LOAD.covered)
-    tokens = max(max(drawn) for drawn in costs._drawn_parts(LOAD, PRESETS["default"], 512))
-    assert 512 <= tokens <= 1200  # twelve of the longest prompts
+    tokens = max(max(drawn) for drawn in costs._drawn_parts(LOAD, PRESETS["default"], 256))
+    assert 256 <= tokens <= 1200  # twelve of the longest prompts
     assert parts.activations == pytest.approx(2 * 6 * 2 * tokens * 384 * (34 + 5 * LOAD.tokens / 64))
     assert parts.held == costs.HELD * (parts.gradients + parts.activations)
     assert parts.computing == pytest.approx(sum(dataclasses.astuple(parts)) - parts.best)

@@ -104,7 +104,7 @@ def test_features_are_the_states_of_the_student_that_has_learned(rebuild, lesson
     given = []
     monkeypatch.setitem(PRESETS, "quick", dataclasses.replace(PRESETS["quick"], dropout=dropout))
     monkeypatch.setattr(methods, "cross_fit", lambda blocks, *more: given.append(blocks) or cross_fit(blocks, *more))
-    made = rebuild(max_senses=1, relations=False)
+    made = rebuild(max_senses=1, relations=False, rate=1e-3)
     [(student, _, _)], [blocks] = lessons, given
     glosses, _ = definition_texts(made.definitions, False, tiny_plm.mask_token)
     prompts = tokenize_prompts(tiny_plm, make_prompts(glosses, made.definitions, made.vocabulary, tiny_plm.mask_token))
