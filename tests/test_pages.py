@@ -843,6 +843,7 @@ SHOWN = {
     "Related words": "relations",
     "Mentions": "mentions",
     "Word pieces": "pieces",
+    "Leave out": "without",
     "Share rebuilt (alpha)": "alpha",
     "Blend": "blend",
     "Match norms": "match_norms",
@@ -866,7 +867,7 @@ def test_only_the_settings_that_count_are_asked_for(method, visit, monkeypatch):
     [choice] = [box for box in app.selectbox if box.label == "Method"]
     choice.set_value(method).run()
     clean(app)
-    inputs = [*app.toggle, *app.slider, *app.number_input, *app.selectbox]
+    inputs = [*app.toggle, *app.slider, *app.number_input, *app.selectbox, *app.multiselect]
     assert {SHOWN[each.label] for each in inputs if each.label in SHOWN} == relevant_settings(method) - {"method"}
     assert [each.label for each in app.expander if each.label == "Training"] == ["Training"] * (method == "trained")
     button(app, "Rebuild").click().run()
