@@ -141,8 +141,9 @@ def main_memory(sizes: Sizes, load: PromptLoad, settings: Settings, machine: Mac
     """Return the bytes of main memory that a process needs, those of its fullest stage.
 
     Tables are float32, original and rebuilt. Besides these: in training the bags of all senses and the student; then
-    these, the states of all prompts and the model that makes them; then the features of the covered rows in float32 and
-    float64 with the Gram matrices and eigenvectors of all folds.
+    these, the states of all prompts and the model that makes them; then the features of the covered rows in float32
+    about five times (as made, those to fit on, centred, by fold, predicted from) with the Gram matrices and
+    eigenvectors of all folds.
 
     Args:
         sizes: of the PLM.

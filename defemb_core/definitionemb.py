@@ -136,7 +136,7 @@ class _Ridge:
         self.centre = np.concatenate([_mean(b, weights) for b in blocks])
         self.scale = np.concatenate([np.full(b.shape[1], _unit_variance(b)) for b in blocks])
         self.intercept = _mean(rows, weights)
-        self.x = np.concatenate(blocks, axis=1).astype(np.float32)
+        self.x = np.concatenate(blocks, axis=1, dtype=np.float32, casting="same_kind")
         self.x -= self.centre.astype(np.float32)
         self.x *= self.scale.astype(np.float32)
         self.y = rows - self.intercept.astype(np.float32)

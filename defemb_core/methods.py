@@ -157,7 +157,7 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
     blocks, more = _token_features(inputs, starts, weights, settings, clock, checkpoint)
     predicted, judged, strengths = np.empty_like(rows), [], []
     for part in parts:
-        own = [block[part] for block in blocks]
+        own = blocks if part.all() else [block[part] for block in blocks]
         with clock.stage("map"):
             fitted = cross_fit(own, rows[part], settings.folds, settings.seed, _or_none(weights[part]), words[part])
             predicted[part] = fitted.predictions
@@ -241,8 +241,17 @@ def _token_features(
         lesson = _lesson(inputs, prompts, starts, weights, settings)
         states, chosen["training"] = trained_states(plm, lesson, settings, clock, checkpoint)
         blocks += [states.mask, states.mean]
-    share = senses["weight"].to_numpy()[:, None]
-    return [np.add.reduceat(block * share, starts, axis=0) for block in blocks] + mentions, chosen
+    return [_combined(block, senses, starts) for block in blocks] + mentions, chosen
+
+
+def _combined(block: np.ndarray, senses: pl.DataFrame, starts: np.ndarray) -> np.ndarray:
+    """Return the weighted mean of each token's lines of a block, float32 (tokens, d)."""
+    from scipy.sparse import csr_array
+
+    lines = np.arange(senses.height, dtype=np.int64)
+    shares = senses["weight"].to_numpy().astype(np.float32)
+    ends = np.append(starts, senses.height)
+    return np.asarray(csr_array((shares, lines, ends), shape=(len(starts), senses.height)) @ block)
 
 
 def _mentions(inputs: Inputs, starts: np.ndarray, settings: Settings) -> np.ndarray:
@@ -278,10 +287,7 @@ def _unmapped(inputs: Inputs, ids: np.ndarray, starts: np.ndarray, settings: Set
     senses, matrix = inputs.senses, inputs.plm.matrix
     with clock.stage("bags"):
         _, texts = definition_texts(senses, settings.relations, "")
-        bags = (
-            bag_of_embeddings(inputs.plm, texts, senses["token_id"].to_numpy()) * senses["weight"].to_numpy()[:, None]
-        )
-        bags = np.add.reduceat(bags, starts, axis=0)
+        bags = _combined(bag_of_embeddings(inputs.plm, texts, senses["token_id"].to_numpy()), senses, starts)
     with clock.stage("held-out"):
         fit, held = split_words(word_families(senses, inputs.vocabulary, ids), settings.seed)
         judgement = judge_held_out(bags[held], matrix[ids[held]], matrix[ids[fit]].mean(axis=0))

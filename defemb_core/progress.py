@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from defemb_core.errors import NoMemoryError, first_line, is_out_of_memory
+from defemb_core.process_setup import release_memory
 
 
 class Progress(Protocol):
@@ -32,11 +33,15 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Tell that a stage begins and that it is done; its seconds add up if it comes again."""
+        """Tell that a stage begins and that it is done; its seconds add up if it comes again.
+
+        What it freed goes back to the system: the next one asks for other sizes, which would come on top.
+        """
         self.tell(name, 0, 1)
         start = time.perf_counter()
         with memory_for(f"{self.part}{name}"):
             yield
+        release_memory()
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
         self.tell(name, 1, 1)
 
