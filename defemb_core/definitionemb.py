@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -132,29 +133,36 @@ class _Ridge:
         weight = np.ones(len(rows), np.float32) if weights is None else np.asarray(weights, dtype=np.float32)
         labels = np.arange(len(rows)) if groups is None else groups
         self.folds = _cut(labels, weight > 0, folds, seed, dealt_out=weights is not None)
-        self.weight = weight[:, None]
+        order = np.concatenate(self.folds)  # rows by fold from here on: a fold is a slice, and none is copied
+        ends = np.cumsum([len(fold) for fold in self.folds]).tolist()
+        self.slices = [slice(start, end) for start, end in pairwise([0, *ends])]
+        self.weight = None if weights is None else weight[order, None]
         self.centre = np.concatenate([_mean(b, weights) for b in blocks])
         self.scale = np.concatenate([np.full(b.shape[1], _unit_variance(b)) for b in blocks])
         self.intercept = _mean(rows, weights)
-        self.x = np.concatenate(blocks, axis=1, dtype=np.float32, casting="same_kind")
+        self.x = np.empty((len(rows), len(self.centre)), dtype=np.float32)
+        for block, end in zip(blocks, np.cumsum([b.shape[1] for b in blocks]), strict=True):
+            self.x[:, end - block.shape[1] : end] = block[order]
         self.x -= self.centre.astype(np.float32)
         self.x *= self.scale.astype(np.float32)
-        self.y = rows - self.intercept.astype(np.float32)
-        self.totals = [float(weight[f].sum()) for f in self.folds]
-        summed = _side_by_side(self._summed, self.folds)
-        self.grams, self.products, self.sums = ([fold[i] for fold in summed] for i in range(3))
+        self.y = rows[order] - self.intercept.astype(np.float32)
+        self.totals = [float(weight[fold].sum()) for fold in self.folds]
+        summed = _side_by_side(self._summed, self.slices)
+        self.grams, self.products = [gram for gram, _, _ in summed], [product for _, product, _ in summed]
+        self.sums = [sums for _, _, sums in summed]
         self.means = [self._means_without(k) for k in range(folds)]
         self.decompositions = _side_by_side(self._decompose, range(folds))
 
-    def _summed(self, fold: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    def _summed(self, fold: slice) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
         """Return a fold's weighted X'X, X'Y and the sums of its features and rows.
 
         Products of a fold are formed in float32, in half the time; what is summed and decomposed is float64.
         """
-        x, y, weight = self.x[fold], self.y[fold], self.weight[fold]
-        weighted = x * weight
-        gram, product = ((weighted.T @ values).astype(np.float64) for values in (x, y))
-        return gram, product, (weighted.sum(axis=0, dtype=np.float64), (weight * y).sum(axis=0, dtype=np.float64))
+        x, y = self.x[fold], self.y[fold]
+        counted = x if self.weight is None else x * self.weight[fold]
+        gram, product = ((counted.T @ values).astype(np.float64) for values in (x, y))
+        rows = y if self.weight is None else y * self.weight[fold]
+        return gram, product, (counted.sum(axis=0, dtype=np.float64), rows.sum(axis=0, dtype=np.float64))
 
     def _means_without(self, left_out: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the means (d,), (H,) of the other folds' features and rows; a mean over all would know the row."""
@@ -165,11 +173,12 @@ class _Ridge:
     def _decompose(self, left_out: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return eigenvalues, eigenvectors and the products in that basis, without the fold left out."""
         kept = [k for k in range(len(self.folds)) if k != left_out]
-        gram, product = np.sum([self.grams[k] for k in kept], axis=0), np.sum([self.products[k] for k in kept], axis=0)
+        gram, product = _total([self.grams[k] for k in kept]), _total([self.products[k] for k in kept])
         if left_out is not None:
             x_mean, y_mean = self.means[left_out]
             total = sum(self.totals) - self.totals[left_out]
-            gram, product = gram - total * np.outer(x_mean, x_mean), product - total * np.outer(x_mean, y_mean)
+            gram -= total * np.outer(x_mean, x_mean)
+            product -= total * np.outer(x_mean, y_mean)
         values, vectors = np.linalg.eigh(gram)
         return values, vectors, vectors.T @ product
 
@@ -185,15 +194,17 @@ class _Ridge:
 
     def _fold_errors(self, k: int) -> np.ndarray:
         """Return the weighted squared error of a fold's rows as the others predict them, for each strength."""
-        (values, vectors, product), (x_mean, y_mean), fold = self.decompositions[k], self.means[k], self.folds[k]
+        (values, vectors, product), (x_mean, y_mean), fold = self.decompositions[k], self.means[k], self.slices[k]
         # Moving the fold's rows, of weight n, to the others' mean m: all rows, of weight N, sum to 0, so that they
         # themselves sum to -(N - n) m.
         moved = 2 * sum(self.totals) - self.totals[k]
-        gram = self.grams[k] + moved * np.outer(x_mean, x_mean)
+        gram = moved * np.outer(x_mean, x_mean)
+        gram += self.grams[k]
         linear = ((vectors.T @ (self.products[k] + moved * np.outer(x_mean, y_mean))) * product).sum(axis=1)
-        quadratic = (vectors.T @ gram @ vectors) * (product @ product.T)
-        errors = np.sum(self.weight[fold] * self.y[fold] ** 2, dtype=np.float64)
-        norm = float(errors + moved * (y_mean**2).sum())
+        quadratic = np.matmul(vectors.T @ gram, vectors, out=gram)  # in place: these are the largest arrays
+        quadratic *= product @ product.T
+        squared = self.y[fold] ** 2 if self.weight is None else self.y[fold] ** 2 * self.weight[fold]
+        norm = float(squared.sum(dtype=np.float64) + moved * (y_mean**2).sum())
         shrinks = [self._shrink(values, strength) for strength in STRENGTHS]
         return np.array([shrink @ quadratic @ shrink - 2.0 * shrink @ linear + norm for shrink in shrinks])
 
@@ -202,10 +213,10 @@ class _Ridge:
         predictions = np.empty(self.y.shape, dtype=np.float32)
 
         def predict(k: int) -> None:
-            (values, vectors, product), (x_mean, y_mean), fold = self.decompositions[k], self.means[k], self.folds[k]
+            (values, vectors, product), (x_mean, y_mean), fold = self.decompositions[k], self.means[k], self.slices[k]
             weights = vectors @ (self._shrink(values, strength)[:, None] * product)
             constant = y_mean + self.intercept - x_mean @ weights
-            predictions[fold] = self.x[fold] @ weights.astype(np.float32) + constant
+            predictions[self.folds[k]] = self.x[fold] @ weights.astype(np.float32) + constant
 
         _side_by_side(predict, range(len(self.folds)))
         return predictions
@@ -264,6 +275,14 @@ def _mean(block: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
         return np.asarray(block.mean(axis=0, dtype=np.float64))
     counted = weights > 0
     return np.average(block[counted], axis=0, weights=weights[counted])
+
+
+def _total(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Return their sum; numpy's would stack them first."""
+    total = arrays[0].copy()
+    for array in arrays[1:]:
+        total += array
+    return total
 
 
 def _unit_variance(block: np.ndarray) -> float:
