@@ -6,6 +6,7 @@ evidence is weaker than a definition of the row itself and is marked so.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from defemb_core.definitions import HOW, describe_matches, match_definitions
 from defemb_core.prompts import Cut, plain_tokenizer
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from defemb_core.dictionaries import Dictionary
     from defemb_core.plm import PLM
     from defemb_core.reconstruction import Settings
@@ -25,6 +28,7 @@ MAX_WORDS = 5
 # Words of more pieces say little about each.
 MAX_PIECES = 4
 MAX_PIECES_OF_SEVERAL = 8  # the same of a name or an expression
+AT_ONCE = 50_000  # words that the tokenizer is given at once
 
 
 def matched_senses(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, settings: Settings) -> pl.DataFrame:
@@ -35,8 +39,9 @@ def matched_senses(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, s
     matches = match_definitions(vocabulary, dictionary, settings.max_senses, settings.left_out)
     senses = describe_matches(vocabulary, matches, dictionary)
     if settings.pieces:
-        found = match_pieces(plm, vocabulary, dictionary, matches["token_id"].unique().to_numpy())
-        pieces = describe_matches(vocabulary, found, dictionary)
+        covered = matches["token_id"].unique().to_numpy()
+        wider = with_words_beyond(plm, vocabulary, dictionary, covered)
+        pieces = describe_matches(vocabulary, match_pieces(plm, vocabulary, wider, covered), wider)
         senses = pl.concat([senses, pieces], how="diagonal").sort("token_id", maintain_order=True)
     return senses
 
@@ -59,27 +64,9 @@ def match_pieces(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, cov
         `dictionary.definitions`), `weight f32` (sums to 1 a row), `how` ("piece"), `text` (the word), `pieces
         list[i64]` (the rows that it is cut into) and `at i64` (which of them this row is).
     """
-    words = (
-        dictionary.definitions.with_row_index("line")
-        .filter((pl.col("sense") == 0) & pl.col("form_of").is_null() & pl.col("word").str.contains(r"\p{L}"))
-        .select("line", text="word", several=~pl.col("word").str.contains(r"^\w+$"))
-    )
-    encodings = plain_tokenizer(plm.tokenizer).encode_batch_fast(
-        [f" {word}" for word in words["text"]], add_special_tokens=False
-    )
-    cut = words.with_columns(pieces=pl.Series([e.ids for e in encodings], dtype=pl.List(pl.Int64)))
-    rows = vocabulary.select("token_id", open=(pl.col("group") != "none") & ~pl.col("token_id").is_in(covered.tolist()))
-    number, most = pl.col("pieces").list.len(), pl.when("several").then(MAX_PIECES_OF_SEVERAL).otherwise(MAX_PIECES)
-    found = (
-        cut.filter(number.is_between(2, most))
-        .with_columns(at=pl.int_ranges(number), token_id=pl.col("pieces"))
-        .explode("at", "token_id")
-        .join(rows.filter("open"), on="token_id")
-        .sort("token_id", "several", number, "line", "at")
-        .unique(["token_id", "text"], keep="first", maintain_order=True)
-        .filter(pl.int_range(pl.len()).over("token_id") < MAX_WORDS)
-    )
-    return found.select(
+    lines = dictionary.definitions.with_row_index("line")
+    words = lines.filter((pl.col("sense") == 0) & pl.col("form_of").is_null()).select("line", text="word")
+    return _telling(plm, vocabulary, words, covered).select(
         "token_id",
         definition="line",
         weight=(1.0 / pl.len().over("token_id")).cast(pl.Float32),
@@ -88,6 +75,51 @@ def match_pieces(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, cov
         pieces="pieces",
         at="at",
     )
+
+
+def with_words_beyond(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, covered: np.ndarray) -> Dictionary:
+    """Return the dictionary with the words that tell of rows and were left unread, since no row is one of them.
+
+    Where nothing was left unread that is `dictionary` itself; else its lines and, after them, those of such words. The
+    arguments are those of match_pieces.
+    """
+    found = []
+    for beyond in [source.beyond for source in dictionary.sources or (dictionary,) if source.beyond]:
+        words = beyond.words().rename("text").to_frame().with_row_index("line")
+        found.append(beyond.read(_telling(plm, vocabulary, words, covered)["text"].unique().to_list()))
+    lines = pl.concat([dictionary.definitions, *found], how="diagonal")
+    return dataclasses.replace(dictionary, definitions=lines, sources=()) if found else dictionary
+
+
+def _telling(plm: PLM, vocabulary: pl.DataFrame, words: pl.DataFrame, covered: np.ndarray) -> pl.DataFrame:
+    """Return which words tell of rows without a definition of their own, at most MAX_WORDS of each row.
+
+    `words` have `line` and `text` and the dictionary's order; the other arguments are those of match_pieces. One line a
+    row and word comes back: the words' columns, `several`, `pieces`, `at` and `token_id`.
+    """
+    words = words.filter(pl.col("text").str.contains(r"\p{L}"))
+    words = words.with_columns(several=~pl.col("text").str.contains(r"^\w+$"))
+    cut = words.with_columns(pieces=_pieces(plain_tokenizer(plm.tokenizer), words["text"]))
+    rows = vocabulary.select("token_id", open=(pl.col("group") != "none") & ~pl.col("token_id").is_in(covered.tolist()))
+    number, most = pl.col("pieces").list.len(), pl.when("several").then(MAX_PIECES_OF_SEVERAL).otherwise(MAX_PIECES)
+    return (
+        cut.filter(number.is_between(2, most))
+        .with_columns(at=pl.int_ranges(number), token_id=pl.col("pieces"))
+        .explode("at", "token_id")
+        .join(rows.filter("open"), on="token_id")
+        .sort("token_id", "several", number, "line", "at")
+        .unique(["token_id", "text"], keep="first", maintain_order=True)
+        .filter(pl.int_range(pl.len()).over("token_id") < MAX_WORDS)
+    )
+
+
+def _pieces(tokenizer: Tokenizer, words: pl.Series) -> pl.Series:
+    """Return the rows that each word is cut into; some words at a time, since what a tokenizer answers is large."""
+    cut = [pl.Series("pieces", [], dtype=pl.List(pl.Int64))]
+    for part in words.to_frame().iter_slices(AT_ONCE):
+        encodings = tokenizer.encode_batch_fast([f" {word}" for word in part.to_series()], add_special_tokens=False)
+        cut.append(pl.Series("pieces", [encoding.ids for encoding in encodings], dtype=pl.List(pl.Int64)))
+    return pl.concat(cut)
 
 
 def cuts_of(senses: pl.DataFrame) -> list[Cut | None] | None:

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 from collections import Counter
 
 import numpy as np
@@ -8,13 +9,23 @@ from families import save_family
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from defemb_core import methods, trained
+from defemb_core import pieces as pieces_module
 from defemb_core.definitions import describe_matches, match_definitions
-from defemb_core.dictionaries import Dictionary
+from defemb_core.dictionaries import Dictionary, combined, load_dictionary
+from defemb_core.dictionaries.wiktionary_store import build_store
 from defemb_core.errors import SettingsError
 from defemb_core.evaluation.held_out import split_words, word_families
 from defemb_core.features import bag_of_embeddings, definition_texts
 from defemb_core.frequency import plm_vocabulary
-from defemb_core.pieces import MAX_PIECES, MAX_PIECES_OF_SEVERAL, MAX_WORDS, cuts_of, match_pieces
+from defemb_core.pieces import (
+    MAX_PIECES,
+    MAX_PIECES_OF_SEVERAL,
+    MAX_WORDS,
+    cuts_of,
+    match_pieces,
+    matched_senses,
+    with_words_beyond,
+)
 from defemb_core.plm import load_plm
 from defemb_core.prompts import tokenize_prompts
 from defemb_core.reconstruction import Settings, reconstruct
@@ -280,3 +291,70 @@ def test_bags_of_a_reconstruction_leave_the_row_out(rebuild, monkeypatch, tiny_p
     made = rebuild("instant")
     _, texts = definition_texts(made.definitions, True, tiny_plm.mask_token)
     assert given == Counter(zip(texts, made.definitions["token_id"], strict=True))
+
+
+# Words that were left unread
+
+
+def entries(plm):
+    """Lines of a dump: words that are rows, words that contain others, and a form of one."""
+    words = [*WORDS, "dogman", "zzdog", "catman"]
+    senses = {word: [{"glosses": [f"What a {word} is."]}] for word in words}
+    senses["dogmen"] = [{"glosses": ["plural of dogman"], "tags": ["form-of"], "form_of": [{"word": "dogman"}]}]
+    return [{"word": word, "lang_code": "en", "pos": "noun", "senses": told} for word, told in senses.items()]
+
+
+WORDS = ("dog", "cat", "man")
+
+
+@pytest.fixture(scope="module", params=["dump", "store"])
+def place(request, tmp_path_factory, tiny_plm):
+    """A Wiktionary, as a dump and as a store."""
+    folder = tmp_path_factory.mktemp("wiktionary")
+    (folder / "dump.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries(tiny_plm)))
+    if request.param == "dump":
+        return folder / "dump.jsonl"
+    return build_store(folder / "dump.jsonl", "en", folder / "store").folder
+
+
+def test_words_that_no_row_is_are_read_when_they_tell_of_pieces(place, tiny_plm, tiny_vocabulary):
+    dictionary = load_dictionary(f"wiktionary:{place}", tiny_vocabulary)
+    assert "dogman" not in dictionary.definitions["word"]
+    assert sorted(dictionary.beyond.words()) == sorted([*WORDS, "dogman", "zzdog", "catman"])
+    own, told = (
+        matched_senses(tiny_plm, tiny_vocabulary, dictionary, Settings(pieces=pieces)) for pieces in (False, True)
+    )
+    assert set(own["how"].cast(pl.String)) == {"exact"}
+    pieces = told.filter(pl.col("how") == "piece")
+    assert set(pieces["word"]) <= {"dogman", "zzdog", "catman"}  # no form tells of a piece
+    for line in pieces.iter_rows(named=True):
+        ids = tiny_plm.tokenizer.encode(line["word"], add_special_tokens=False).ids
+        assert line["pieces"] == ids
+        assert line["token_id"] == ids[line["at"]]
+        assert line["gloss"] == f"What a {line['word']} is."
+    assert pieces.height
+    assert told.filter(pl.col("how") != "piece").select(own.columns).equals(own)
+
+
+def test_unread_words_of_several_sources(place, tiny_plm, tiny_vocabulary, tiny_dictionary):
+    dictionary = combined([tiny_dictionary, load_dictionary(f"wiktionary:{place}", tiny_vocabulary)])
+    covered = np.array([], dtype=np.int64)
+    wider = with_words_beyond(tiny_plm, tiny_vocabulary, dictionary, covered)
+    added = wider.definitions[dictionary.definitions.height :]
+    assert wider.definitions[: dictionary.definitions.height].equals(dictionary.definitions)
+    assert set(added["word"]) <= {"dogman", "zzdog", "catman"}
+    assert "dogman" in set(added["word"])
+    assert set(added["source"]) == {"wiktionary"}
+
+
+def test_a_dictionary_that_was_read_whole_stays_as_it_is(tiny_plm, tiny_vocabulary, tiny_dictionary, place):
+    covered = np.array([], dtype=np.int64)
+    for whole in (tiny_dictionary, load_dictionary(f"wiktionary:{place}")):
+        assert with_words_beyond(tiny_plm, tiny_vocabulary, whole, covered) is whole
+
+
+def test_the_tokenizer_is_given_some_words_at_a_time(monkeypatch, tiny_plm, tiny_vocabulary, tiny_dictionary, whole):
+    monkeypatch.setattr(pieces_module, "AT_ONCE", 3)
+    expected = match_pieces(tiny_plm, tiny_vocabulary, tiny_dictionary, whole)
+    monkeypatch.undo()
+    assert match_pieces(tiny_plm, tiny_vocabulary, tiny_dictionary, whole).equals(expected)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Final
@@ -34,6 +34,19 @@ DEFINITION_SCHEMA: Final[Mapping[str, pl.DataType]] = {
 
 
 @dataclass(frozen=True, eq=False)
+class Beyond:
+    """What a source has besides what was read for a vocabulary's texts.
+
+    Attributes:
+        words: returns its words that are no form of another, as a reader writes them, each once.
+        read: returns the definitions of some of these words, as a definition frame.
+    """
+
+    words: Callable[[], pl.Series]
+    read: Callable[[Collection[str]], pl.DataFrame]
+
+
+@dataclass(frozen=True, eq=False)
 class Dictionary:
     """The definitions of one source, or of several, and what a run records about where they came from.
 
@@ -45,6 +58,7 @@ class Dictionary:
         notes: Sentences for people on what was left out, duplicate entries or broken lines say.
         kinds: Which kinds of rows its words may stand for, as in the vocabulary frame.
         sources: The dictionaries that this one is made of, by rank; none if it is a single one.
+        beyond: What a single source left unread, if it was read for a vocabulary's texts only.
 
     Raises:
         DictionaryError: A column is missing or has another type.
@@ -57,6 +71,7 @@ class Dictionary:
     notes: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ("word",)
     sources: tuple[Dictionary, ...] = ()
+    beyond: Beyond | None = None
 
     def __post_init__(self) -> None:
         found = self.definitions.schema

@@ -11,11 +11,11 @@ from typing import Final
 
 import polars as pl
 
-from defemb_core.dictionaries import DEFINITION_SCHEMA, Dictionary
+from defemb_core.dictionaries import DEFINITION_SCHEMA, WIKTIONARY, Beyond, Dictionary
 from defemb_core.dictionaries.wiktionary_dump import Report, read_dump
 from defemb_core.dictionaries.wiktionary_entries import fold, folded
 from defemb_core.dictionaries.wiktionary_forms import MOST_HOPS, follow_forms, usual_senses
-from defemb_core.dictionaries.wiktionary_store import FORMAT, open_store
+from defemb_core.dictionaries.wiktionary_store import FORMAT, lemmas, open_store
 from defemb_core.errors import DictionaryError
 
 KINDS: Final = ("word", "number", "symbol")
@@ -36,6 +36,7 @@ class _Source:
     """A dump or a store: its senses of some folded words (None: of all), and what is known once they are read."""
 
     read: Callable[[Collection[str] | None], pl.DataFrame]
+    words: Callable[[], pl.Series]
     language: str
     sha256: Callable[[], str]
     notes: Callable[[], tuple[str, ...]]
@@ -50,7 +51,8 @@ def load_wiktionary(
         place: a dump (JSONL of wiktextract, plain, .gz or .zst, told by its contents) or a store's folder, perhaps with
             a language code behind it: "FILE@de". Without one: English of a dump, whatever a store holds.
         vocabulary: the vocabulary frame; only its words are read, and the lemmas that they are forms of: one pass over
-            a dump, and one more for each link on the way (three at most). None: all words, and memory for them.
+            a dump, and one more for each link on the way (three at most). None: all words, and memory for them. What
+            is left unread can be asked for (`Dictionary.beyond`), in two passes or more.
         left_out: senses with one of these tags are left out where their word has others.
 
     Returns:
@@ -65,15 +67,28 @@ def load_wiktionary(
     """
     path, language = _place(place)
     source = _store(path, language) if path.is_dir() else _dump(path, language or LANGUAGE)
-    wanted = None if vocabulary is None else _wanted(vocabulary)
+    lines, unusual = _lines(source, None if vocabulary is None else _wanted(vocabulary), left_out)
+    digest = hashlib.sha256(f"{FORMAT} {source.language} {source.sha256()} {sorted(left_out)}".encode()).hexdigest()
+    notes = (*source.notes(), *_notes(lines, unusual))
+    beyond = None if vocabulary is None else _beyond(source, left_out)
+    return Dictionary(_definitions(lines), WIKTIONARY, digest, str(path), notes, KINDS, beyond=beyond)
+
+
+def _lines(source: _Source, wanted: set[str] | None, left_out: Collection[str]) -> tuple[pl.DataFrame, int]:
+    """Return the followed senses of some folded words, None for all, and how many unusual ones were left out."""
     senses = _closed(source.read, wanted)
     usual = usual_senses(senses, left_out)
     lines = follow_forms(usual)
     if wanted is not None:
         lines = lines.filter(pl.col("folded").is_in(sorted(wanted)))
-    digest = hashlib.sha256(f"{FORMAT} {source.language} {source.sha256()} {sorted(left_out)}".encode()).hexdigest()
-    notes = (*source.notes(), *_notes(lines, senses.height - usual.height))
-    return Dictionary(_definitions(lines), "wiktionary", digest, str(path), notes, KINDS)
+    return lines, senses.height - usual.height
+
+
+def _beyond(source: _Source, left_out: Collection[str]) -> Beyond:
+    def read(words: Collection[str]) -> pl.DataFrame:
+        return _definitions(_lines(source, {fold(word) for word in words}, left_out)[0])
+
+    return Beyond(source.words, read)
 
 
 def _place(place: str | None) -> tuple[Path, str | None]:
@@ -96,7 +111,7 @@ def _store(folder: Path, language: str | None) -> _Source:
         raise DictionaryError(
             f"store {folder} holds language {store.language!r}, not {language!r}; build one with --language {language}"
         )
-    return _Source(store.read, store.language, lambda: store.source_sha256, lambda: store.notes)
+    return _Source(store.read, store.lemmas, store.language, lambda: store.source_sha256, lambda: store.notes)
 
 
 def _dump(path: Path, language: str) -> _Source:
@@ -105,7 +120,11 @@ def _dump(path: Path, language: str) -> _Source:
     def read(wanted: Collection[str] | None) -> pl.DataFrame:
         return pl.concat(read_dump(path, language, wanted, report if not report.lines else Report()))
 
-    return _Source(read, language, lambda: report.sha256, report.notes)
+    def words() -> pl.Series:
+        frames = read_dump(path, language, None, Report())
+        return pl.concat([lemmas(frame) for frame in frames]).unique().sort()
+
+    return _Source(read, words, language, lambda: report.sha256, report.notes)
 
 
 def _wanted(vocabulary: pl.DataFrame) -> set[str]:
@@ -136,7 +155,7 @@ def _definitions(lines: pl.DataFrame) -> pl.DataFrame:
         "pos",
         definition="gloss",
         sense=pl.int_range(pl.len(), dtype=pl.Int32).over("folded"),
-        source=pl.lit("wiktionary"),
+        source=pl.lit(WIKTIONARY),
         form_of="lemma",
         tags="tags",
         related="related",

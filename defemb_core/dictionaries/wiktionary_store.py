@@ -54,6 +54,16 @@ class Store:
             lines = lines.filter(pl.col("folded").is_in(sorted(wanted)))
         return lines.select(list(SENSE_SCHEMA)).collect()
 
+    def lemmas(self) -> pl.Series:
+        """Return the words that are no form of another, each once, in alphabetical order."""
+        lines = pl.scan_parquet([self.folder / Path(name).name for name in self.parts], glob=False)
+        return lemmas(lines.select("word", "lemma").collect()).sort()
+
+
+def lemmas(senses: pl.DataFrame) -> pl.Series:
+    """Return the words of a frame of `SENSE_SCHEMA` that have a sense of their own, each once."""
+    return senses.filter(pl.col("lemma").is_null())["word"].unique()
+
 
 def open_store(folder: Path) -> Store:
     """Open a store; its files are compared with the sums that its manifest has.
