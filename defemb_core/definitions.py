@@ -21,6 +21,8 @@ HOW = pl.Enum(["exact", "case-folded", "respelled", "lemma", "numeral", "unicode
 for hyphens; as a form of the word; as a numeral; by a character's name; in a glossary; by words that contain it."""
 WAYS = tuple(HOW.categories.to_list()[:-1])
 """Those by which a row has definitions of its own; those of pieces are asked for."""
+INSIDE = "##"
+"""Before its text, it names a row that stands inside a word, whatever the tokenizer's own mark is."""
 # A source that makes its definitions by rule says how a row was found by being the one that found it.
 HOW_OF_SOURCE = {"glossary": "glossary", "numerals": "numeral", "unicode": "unicode"}
 # Measured on held-out tokens (method frozen): MRR 0.677 with five senses, 0.683 with all of them for a third more
@@ -34,11 +36,11 @@ def match_definitions(
     """Return the definitions of every row that has any: the token-definition frame.
 
     Rows are looked up by their text, if they are of a kind that the source has words for; a glossary may also name a
-    row as the tokenizer writes it ("##ing"). Where the tokenizer keeps case, senses of the word in that very case
-    come alone if there are any ("Turkey" is not "turkey"); otherwise, and where the tokenizer folds case, all senses
-    count. Of several sources the first that defines a row counts, alone. Senses weigh 1 / sqrt(1 + sense rank),
-    normalised to sum 1 a token: later senses are rarer, yet a token's row mixes them all (flatter than 1 / (1 + rank)
-    on held-out tokens; benchmarks/RESULTS.md).
+    row as the tokenizer writes it, or as one inside a word ("##ing", see marked_names). Where the tokenizer keeps case,
+    senses of the word in that very case come alone if there are any ("Turkey" is not "turkey"); otherwise, and where
+    the tokenizer folds case, all senses count. Of several sources the first that defines a row counts, alone. Senses
+    weigh 1 / sqrt(1 + sense rank), normalised to sum 1 a token: later senses are rarer, yet a token's row mixes them
+    all (flatter than 1 / (1 + rank) on held-out tokens; benchmarks/RESULTS.md).
 
     Args:
         vocabulary: the vocabulary frame.
@@ -108,12 +110,21 @@ def _respelled(texts: pl.DataFrame, senses: pl.DataFrame) -> pl.DataFrame:
     return found.with_columns(exact=pl.lit(False), by_text=pl.lit("respelled"))
 
 
+def marked_names(vocabulary: pl.DataFrame) -> pl.DataFrame:
+    """Return how a glossary names rows that are no words of a reader's: `token_id, text, word`, a line a name.
+
+    A row has its token as a name, where that is not its text, and one inside a word "##" and its text, too: what
+    byte-level BPE writes as "ing" is a piece, yet reads like a word.
+    """
+    rows = vocabulary.filter(~pl.col("kind").cast(pl.String).is_in(["special", "unused"]))
+    tokens = rows.filter(pl.col("token") != pl.col("text")).select("token_id", "text", word="token")
+    inside = rows.filter(~pl.col("starts_word")).select("token_id", "text", word=pl.lit(INSIDE) + pl.col("text"))
+    return pl.concat([tokens, inside]).unique(maintain_order=True)
+
+
 def _named_rows(vocabulary: pl.DataFrame, senses: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows that are named as the tokenizer writes them, where that is not how a reader does."""
-    marked = vocabulary.filter(
-        (pl.col("token") != pl.col("text")) & ~pl.col("kind").cast(pl.String).is_in(["special", "unused"])
-    )
-    named = marked.select("token_id", "text", word="token").join(senses, on="word")
+    """Return the senses of the rows that are named by marked names."""
+    named = marked_names(vocabulary).join(senses, on="word")
     return named.with_columns(exact=pl.lit(True), by_text=pl.lit("exact"))
 
 

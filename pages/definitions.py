@@ -1,7 +1,6 @@
 import polars as pl
 import streamlit as st
 
-from defemb_core.definitions import MAX_SENSES, describe_matches, match_definitions
 from pages.shared import state, tables
 from pages.shared.coverage import show_coverage
 from pages.shared.dictionary_choice import choose_dictionary
@@ -11,10 +10,15 @@ from pages.shared.text import as_text
 
 through_router()
 st.title("Definitions and coverage")
-dictionary = state.dictionary_named(choose_dictionary())
+spec = choose_dictionary()
+pieces = st.toggle(
+    "Word pieces too", key="with-pieces", bind="query-params",
+    help="Rows without a definition of their own are told by words that contain them: weaker evidence.",
+)  # fmt: skip
+dictionary = state.dictionary_named(spec)
 plm = state.chosen_plm()
 vocabulary = state.vocabulary_of(plm, *state.frequency_choice(state.plm_named(plm)))
-senses = describe_matches(vocabulary, match_definitions(vocabulary, dictionary, MAX_SENSES), dictionary)
+senses = state.senses_of(spec, pieces)
 taking_part = vocabulary.filter(pl.col("group") != "none")
 covered = taking_part.filter(pl.col("token_id").is_in(senses["token_id"].implode()))
 show_coverage(taking_part, senses, dictionary)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import tiny
 from test_definitions import vocabulary
 
 from defemb_core.definitions import match_definitions
 from defemb_core.dictionaries import DEFINITION_SCHEMA, glossary_files, load_dictionary
 from defemb_core.dictionaries.glossary import LONGEST, load_glossary
 from defemb_core.errors import DictionaryError
+from defemb_core.vocabulary import read_vocabulary
 
 EXAMPLE = Path(__file__).parents[1] / "assets" / "example-glossary.csv"
 ROWS = [("bank", "land beside a river", "noun"), ("run", "move fast", "verb"), ("##ing", "the act of", "suffix")]
@@ -81,12 +83,26 @@ def test_senses_are_in_the_order_of_the_file(load):
 
 def test_it_stands_for_words_numbers_symbols_and_rows_by_their_names(load):
     rows = vocabulary("bank", "42", "=", "ing", kinds=["word", "number", "symbol", "subword"])
-    rows = rows.with_columns(token=pl.Series(["bank", "42", "=", "##ing"]))
+    rows = rows.with_columns(
+        token=pl.Series(["bank", "42", "=", "##ing"]), starts_word=pl.Series([True, True, True, False])
+    )
     made = load(delimited([("Bank", "a", ""), ("42", "b", ""), ("=", "c", ""), ("##ing", "d", ""), ("ing", "e", "")]))
     matches = match_definitions(rows, made)
     glosses = made.definitions["definition"][matches["definition"].to_list()].to_list()
     assert list(zip(matches["token_id"], glosses, strict=True)) == [(0, "a"), (1, "b"), (2, "c"), (3, "d")]
     assert set(matches["how"]) == {"glossary"}
+
+
+@pytest.mark.parametrize("make", [tiny.wordpiece, tiny.byte_level_bpe, tiny.sentencepiece])
+def test_a_piece_has_the_same_name_whatever_the_tokenizer(load, make):
+    """Byte-level BPE and SentencePiece mark words that begin, not what is inside them."""
+    tokenizer = make()
+    rows = read_vocabulary(tokenizer, tokenizer.get_vocab_size())
+    inside = rows.filter(~pl.col("starts_word") & (pl.col("kind") == "subword") & (pl.col("text") != ""))
+    words = rows.filter(pl.col("starts_word"))["text"]
+    row = inside.filter(pl.col("text").is_in(words.implode())).row(0, named=True)  # there is a word of this text, too
+    matches = match_definitions(rows, load(delimited([("##" + row["text"], "a piece", "")])))
+    assert matches["token_id"].to_list() == [row["token_id"]]
 
 
 @pytest.mark.parametrize(

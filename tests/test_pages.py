@@ -33,7 +33,9 @@ from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.history import remember
 from defemb_core.methods import METHODS
 from defemb_core.neighbours import nearest_neighbours
+from defemb_core.pieces import matched_senses
 from defemb_core.projection import Projection
+from defemb_core.reconstruction import Settings
 from defemb_core.relevance import relevant_settings
 from defemb_core.runs import identity
 from defemb_core.text import plain
@@ -267,6 +269,23 @@ def test_coverage_is_that_of_the_lexicon(visit, comparison):
     by_how = chart_titled(app, "By way of matching")
     assert f"exact {(DEFINED - 1) / part:.1%}, {DEFINED - 1:,}" in by_how
     assert "case-folded" in by_how  # the letter, which the lexicon has as "B"
+
+
+def test_word_pieces_are_counted_when_asked_for(visit, comparison, world):
+    plm, vocabulary = comparison.plm, comparison.vocabulary
+    dictionary = load_dictionary("wordnet", vocabulary)
+    told = matched_senses(plm, vocabulary, dictionary, Settings(pieces=True))
+    pieces = told.filter(pl.col("how") == "piece")
+    assert pieces["token_id"].n_unique() > 5
+    app = clean(visit("definitions", **{"with-pieces": True}, word=pieces["text"][0]))
+    part, covered = vocabulary.filter(pl.col("group") != "none").height, told["token_id"].n_unique()
+    assert covered == DEFINED + pieces["token_id"].n_unique()
+    assert {f"{covered:,}", f"{part - covered:,}"} <= set(metrics(app))
+    assert f"piece {(covered - DEFINED) / part:.1%}" in chart_titled(app, "By way of matching")
+    (missing,) = tables_with(app, "token_id", "text")
+    assert not set(missing["token_id"]) & set(told["token_id"])
+    app.toggle(key="with-pieces").set_value(False).run()
+    assert f"{DEFINED:,}" in metrics(clean(app))
 
 
 def chart_titled(app, title):

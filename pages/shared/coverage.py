@@ -20,6 +20,7 @@ FOUND = """How rows were found; where a row has several definitions, by the firs
   apostrophe, or with blanks for hyphens.
 - **lemma**: as a form of the word, "dogs" of "dog".
 - **numeral**, **unicode**, **glossary**: made from a number, by a character's name, as you wrote it.
+- **piece**: by the definitions of words that contain it.
 """
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+from defemb_core.definitions import INSIDE, marked_names
 from defemb_core.dictionaries import GLOSSARY, WORDNET, parts_of
 from defemb_core.dictionaries.glossary import KINDS
 from defemb_core.dictionaries.glossary_entry import add_entry
@@ -35,7 +36,7 @@ def offer_definition(vocabulary: pl.DataFrame, row: dict[str, Any] | None) -> No
         left, right = st.columns([3, 1])
         left.text_input(
             "Token to define", "" if row is None else name_of(row), key=f"{key}-token",
-            help="As a reader writes it; a word piece as the tokenizer does, with its mark.",
+            help=f"As a reader writes it; a word piece with {INSIDE} before it.",
         )  # fmt: skip
         right.selectbox("Part of speech", PARTS_OF_SPEECH, key=f"{key}-pos", format_func=lambda pos: pos or "none")
         st.text_area(
@@ -48,8 +49,10 @@ def offer_definition(vocabulary: pl.DataFrame, row: dict[str, Any] | None) -> No
 
 
 def name_of(row: dict[str, Any]) -> str:
-    """Return how a glossary names a row: by its text if that is a word, number or symbol, else by its token."""
-    return str(row["text"] if row["kind"] in KINDS else row["token"])
+    """Return how a glossary names a row: by its text if that is a word, number or symbol, else with a mark."""
+    if row["kind"] in KINDS:
+        return str(row["text"])
+    return str(row["token"] if row["starts_word"] else f"{INSIDE}{row['text']}")
 
 
 def _save(vocabulary: pl.DataFrame, key: str) -> None:
@@ -77,9 +80,9 @@ def _check_row(vocabulary: pl.DataFrame, token: str) -> None:
     """
     kind = pl.col("kind").cast(pl.String)
     by_text = kind.is_in(KINDS) & (pl.col("text").str.to_lowercase() == token.lower())
-    by_token = (pl.col("token").str.to_lowercase() == token.lower()) & (pl.col("token") != pl.col("text"))
-    if token and vocabulary.filter(by_text | (by_token & ~kind.is_in(["special", "unused"]))).is_empty():
+    marked = (marked_names(vocabulary)["word"].str.to_lowercase() == token.lower()).any()
+    if token and not marked and vocabulary.filter(by_text).is_empty():
         raise DictionaryError(
             f"the table has no row {plain(token)!r} that a definition could stand for; take one from the list, a word "
-            "piece with its mark"
+            f"piece with {INSIDE} before it"
         )

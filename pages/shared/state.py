@@ -17,8 +17,10 @@ from defemb_core.dictionaries.glossary_files import user_glossary
 from defemb_core.frequency import Groups, Source, default_source, plm_vocabulary
 from defemb_core.hub import BUNDLED
 from defemb_core.neighbours import normalise_rows
+from defemb_core.pieces import matched_senses
 from defemb_core.plm import PLM, load_plm
 from defemb_core.projection import Projection, project_pca
+from defemb_core.reconstruction import Settings
 from defemb_core.runs import list_runs, runs_folder
 from defemb_core.spectrum import Spectrum, singular_values
 from defemb_core.vocabulary import tokenizer_kind
@@ -96,6 +98,31 @@ def _dictionary(
 ) -> Dictionary:
     del folder, plm_stamp, stamps
     return load_dictionary(spec, _vocabulary)
+
+
+def senses_of(spec: str, pieces: bool) -> pl.DataFrame:
+    """Return the definitions of the chosen PLM's rows in words; with `pieces` those of words that contain rows too."""
+    name = chosen_plm()
+    plm, dictionary = plm_named(name), dictionary_named(spec)
+    vocabulary = vocabulary_of(name, *frequency_choice(plm))
+    return _senses(
+        plm, vocabulary, dictionary, str(plm.folder), _stamp(name), dictionary.name, dictionary.digest, pieces
+    )
+
+
+@st.cache_resource(show_spinner="Looking definitions up", max_entries=4)
+def _senses(
+    _plm: PLM,
+    _vocabulary: pl.DataFrame,
+    _dictionary: Dictionary,
+    folder: str,
+    stamp: float,
+    dictionary: str,
+    digest: str,
+    pieces: bool,
+) -> pl.DataFrame:
+    del folder, stamp, dictionary, digest
+    return matched_senses(_plm, _vocabulary, _dictionary, Settings(pieces=pieces))
 
 
 def complete_runs(plm: str | None = None) -> list[Path]:
