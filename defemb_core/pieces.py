@@ -7,7 +7,7 @@ evidence is weaker than a definition of the row itself and is marked so.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +15,12 @@ import polars as pl
 
 from defemb_core.definitions import HOW, describe_matches, match_definitions
 from defemb_core.prompts import Cut, plain_tokenizer
+from defemb_core.text import folded, without_accents
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from defemb_core.dictionaries import Dictionary
+    from defemb_core.dictionaries import Beyond, Dictionary
     from defemb_core.plm import PLM
     from defemb_core.reconstruction import Settings
 
@@ -39,17 +40,48 @@ def matched_senses(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, s
     matches = match_definitions(vocabulary, dictionary, settings.max_senses, settings.left_out)
     senses = describe_matches(vocabulary, matches, dictionary)
     if settings.pieces:
-        covered = matches["token_id"].unique().to_numpy()
-        wider = with_words_beyond(plm, vocabulary, dictionary, covered)
-        pieces = describe_matches(vocabulary, match_pieces(plm, vocabulary, wider, covered), wider)
-        senses = pl.concat([senses, pieces], how="diagonal").sort("token_id", maintain_order=True)
+        pieces = _piece_senses(plm, vocabulary, dictionary, matches["token_id"])
+        senses = pl.concat([senses, *pieces], how="diagonal").sort("token_id", maintain_order=True)
     return senses
 
 
-def match_pieces(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, covered: np.ndarray) -> pl.DataFrame:
+def _piece_senses(
+    plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, covered: pl.Series
+) -> Iterator[pl.DataFrame]:
+    """Yield the senses of words that contain rows: first of the dictionary's own, then of those that were left unread.
+
+    What was left unread, forms of words among it, tells of rows that nothing before it tells of.
+    """
+    matches, start = (
+        match_pieces(plm, vocabulary, dictionary, covered.unique().to_numpy()),
+        dictionary.definitions.height,
+    )
+    yield describe_matches(vocabulary, matches, dictionary)
+    for source in dictionary.sources or (dictionary,):
+        if source.beyond:
+            covered = pl.concat([covered, matches["token_id"]]).unique()
+            unread = _unread(plm, vocabulary, source, source.beyond, covered)
+            matches = match_pieces(plm, vocabulary, unread, covered.to_numpy(), forms=True)
+            yield describe_matches(vocabulary, matches, unread).with_columns(pl.col("definition") + start)
+            start += unread.definitions.height
+
+
+def _unread(plm: PLM, vocabulary: pl.DataFrame, source: Dictionary, beyond: Beyond, covered: pl.Series) -> Dictionary:
+    """Return what a source left unread of words that contain rows without a definition."""
+    rows = vocabulary.filter((pl.col("group") != "none") & ~pl.col("token_id").is_in(covered.implode()))
+    texts = rows.select(spelled=folded("text")).select(without_accents("spelled"))["spelled"]
+    words = beyond.words().alias("text").to_frame().with_columns(spelled=folded("text"))
+    near = words.filter(without_accents("spelled").str.contains_any(texts.filter(texts != "").implode()))
+    told = _telling(plm, vocabulary, near.with_row_index("line"), covered.to_numpy())["text"].unique()
+    return dataclasses.replace(source, definitions=beyond.read(told.sort().to_list()), beyond=None)
+
+
+def match_pieces(
+    plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, covered: np.ndarray, forms: bool = False
+) -> pl.DataFrame:
     """Return definitions of words that contain rows without one of their own.
 
-    A word's first sense counts (its other forms do not), in lower case if the tokenizer folds case and as the
+    A word's first sense counts, in lower case if the tokenizer folds case and as the
     dictionary writes it otherwise. Single words come first, then names and expressions of several: "Ludwig van
     Beethoven" tells of "ludwig".
 
@@ -58,6 +90,7 @@ def match_pieces(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, cov
         vocabulary: the vocabulary frame.
         dictionary: where words and definitions come from.
         covered: rows that have a definition of their own.
+        forms: whether words that are only forms of others count too.
 
     Returns:
         One line a row and containing word, in row order: `token_id i64, definition u32` (line of
@@ -65,7 +98,8 @@ def match_pieces(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, cov
         list[i64]` (the rows that it is cut into) and `at i64` (which of them this row is).
     """
     lines = dictionary.definitions.with_row_index("line")
-    words = lines.filter((pl.col("sense") == 0) & pl.col("form_of").is_null()).select("line", text="word")
+    lemmas = lines.filter((pl.col("sense") == 0) & pl.col("form_of").is_null())
+    words = (lines.unique("word", keep="first", maintain_order=True) if forms else lemmas).select("line", text="word")
     return _telling(plm, vocabulary, words, covered).select(
         "token_id",
         definition="line",
@@ -75,20 +109,6 @@ def match_pieces(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, cov
         pieces="pieces",
         at="at",
     )
-
-
-def with_words_beyond(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, covered: np.ndarray) -> Dictionary:
-    """Return the dictionary with the words that tell of rows and were left unread, since no row is one of them.
-
-    Where nothing was left unread that is `dictionary` itself; else its lines and, after them, those of such words. The
-    arguments are those of match_pieces.
-    """
-    found = []
-    for beyond in [source.beyond for source in dictionary.sources or (dictionary,) if source.beyond]:
-        words = beyond.words().rename("text").to_frame().with_row_index("line")
-        found.append(beyond.read(_telling(plm, vocabulary, words, covered)["text"].unique().to_list()))
-    lines = pl.concat([dictionary.definitions, *found], how="diagonal")
-    return dataclasses.replace(dictionary, definitions=lines, sources=()) if found else dictionary
 
 
 def _telling(plm: PLM, vocabulary: pl.DataFrame, words: pl.DataFrame, covered: np.ndarray) -> pl.DataFrame:

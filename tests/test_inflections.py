@@ -8,7 +8,7 @@ from tiny_wordnet import write_tiny_wordnet
 
 from defemb_core.definitions import describe_matches, match_definitions
 from defemb_core.dictionaries import load_dictionary, wordnet
-from defemb_core.dictionaries.inflections import SHOWN_BY, inflected_senses, read_exceptions
+from defemb_core.dictionaries.inflections import SHOWN_BY, inflected_senses, read_exceptions, regular_forms
 from defemb_core.errors import DictionaryError
 from defemb_core.vocabulary import CASES, KINDS
 
@@ -103,6 +103,19 @@ def said(frame):
 )
 def test_rules_of_detachment(forms, form, expected):
     assert said(forms(form)) == expected
+
+
+def test_forms_that_words_may_have(senses, forms):
+    exceptions = pl.DataFrame(LISTED, schema=["form", "base", "pos"], orient="row")
+    made = regular_forms(senses, exceptions)
+    assert made.to_list() == sorted(set(made))
+    assert {form for form, _, _ in LISTED} <= set(made)
+    regular = {"dogs", "buses", "boxes", "quizes", "ladies", "tries", "churches", "dishes", "turkeys", "walks"}
+    regular |= {"baked", "baking", "bakes", "walked", "walking", "doing", "going"}
+    assert regular <= set(made)
+    wrong = {"goed", "axs", "axes's", "bakeing", "bakeed", "ladys", "trys", "boxs", "churchs", "greats", "singinging"}
+    assert not wrong & set(made)
+    assert set(forms(*regular)["word"].str.to_lowercase()) == regular - {"doing", "going"}  # too short for the rules
 
 
 def test_a_form_has_the_senses_of_each_part_of_speech_that_it_may_be_of(forms):

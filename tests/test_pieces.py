@@ -24,7 +24,6 @@ from defemb_core.pieces import (
     cuts_of,
     match_pieces,
     matched_senses,
-    with_words_beyond,
 )
 from defemb_core.plm import load_plm
 from defemb_core.prompts import tokenize_prompts
@@ -133,12 +132,13 @@ def test_a_words_first_sense_counts(tiny_plm, tiny_vocabulary, tiny_dictionary):
     assert sorted(made.select("token_id", "definition").rows()) == sorted((row, 1) for row in set(ids))
 
 
-def test_forms_of_words_tell_of_no_piece(tiny_plm, tiny_vocabulary, tiny_dictionary):
+def test_forms_of_words_tell_of_pieces_only_where_they_are_asked_to(tiny_plm, tiny_vocabulary, tiny_dictionary):
     dictionary = dictionary_of(tiny_dictionary, ("dogman", "a man", 0), ("dogmen", "plural of dogman: a man", 0))
     form_of = pl.when(pl.col("word") == "dogmen").then(pl.lit("dogman"))
     dictionary = dataclasses.replace(dictionary, definitions=dictionary.definitions.with_columns(form_of=form_of))
-    made = match_pieces(tiny_plm, tiny_vocabulary, dictionary, np.array([], dtype=np.int64))
-    assert set(made["text"]) == {"dogman"}
+    nothing = np.array([], dtype=np.int64)
+    assert set(match_pieces(tiny_plm, tiny_vocabulary, dictionary, nothing)["text"]) == {"dogman"}
+    assert set(match_pieces(tiny_plm, tiny_vocabulary, dictionary, nothing, forms=True)["text"]) == {"dogman", "dogmen"}
 
 
 def test_a_piece_that_a_word_has_twice_is_asked_for_where_it_comes_first(tiny_plm, tiny_vocabulary, tiny_dictionary):
@@ -336,21 +336,39 @@ def test_words_that_no_row_is_are_read_when_they_tell_of_pieces(place, tiny_plm,
     assert told.filter(pl.col("how") != "piece").select(own.columns).equals(own)
 
 
-def test_unread_words_of_several_sources(place, tiny_plm, tiny_vocabulary, tiny_dictionary):
-    dictionary = combined([tiny_dictionary, load_dictionary(f"wiktionary:{place}", tiny_vocabulary)])
-    covered = np.array([], dtype=np.int64)
-    wider = with_words_beyond(tiny_plm, tiny_vocabulary, dictionary, covered)
-    added = wider.definitions[dictionary.definitions.height :]
-    assert wider.definitions[: dictionary.definitions.height].equals(dictionary.definitions)
-    assert set(added["word"]) <= {"dogman", "zzdog", "catman"}
-    assert "dogman" in set(added["word"])
-    assert set(added["source"]) == {"wiktionary"}
+def test_what_was_left_unread_is_asked_for_open_rows_only(place, tiny_plm, tiny_vocabulary, tiny_dictionary):
+    """Of several sources the first that has words which contain a row counts."""
+    several = combined([tiny_dictionary, load_dictionary(f"wiktionary:{place}", tiny_vocabulary)])
+    settings = Settings(pieces=True)
+    told = matched_senses(tiny_plm, tiny_vocabulary, several, settings).filter(pl.col("how") == "piece")
+    first = match_pieces(tiny_plm, tiny_vocabulary, tiny_dictionary, by_itself(tiny_vocabulary, several))
+    assert set(told.filter(pl.col("source") != "wiktionary")["token_id"]) == set(first["token_id"])
+    assert not set(told.filter(pl.col("source") == "wiktionary")["token_id"]) & set(first["token_id"])
+    lines = told["definition"].to_numpy()
+    assert (lines[(told["source"] == "wiktionary").to_numpy()] >= several.definitions.height).all()
 
 
-def test_a_dictionary_that_was_read_whole_stays_as_it_is(tiny_plm, tiny_vocabulary, tiny_dictionary, place):
-    covered = np.array([], dtype=np.int64)
-    for whole in (tiny_dictionary, load_dictionary(f"wiktionary:{place}")):
-        assert with_words_beyond(tiny_plm, tiny_vocabulary, whole, covered) is whole
+def by_itself(vocabulary, dictionary):
+    """Rows with a definition of their own."""
+    return match_definitions(vocabulary, dictionary)["token_id"].unique().to_numpy()
+
+
+def test_forms_that_were_left_unread_tell_of_rows_that_no_word_does(tiny_plm, tiny_vocabulary, tiny_lexicon):
+    dictionary = load_dictionary(f"wordnet:{tiny_lexicon}", tiny_vocabulary)
+    own = by_itself(tiny_vocabulary, dictionary)
+    before = match_pieces(tiny_plm, tiny_vocabulary, dictionary, own)
+    told = matched_senses(tiny_plm, tiny_vocabulary, dictionary, Settings(pieces=True)).filter(pl.col("how") == "piece")
+    forms = told.filter(pl.col("form_of").is_not_null())
+    assert forms.height
+    assert not set(forms["token_id"]) & {*before["token_id"], *own}
+    assert set(told["token_id"]) == {*before["token_id"], *forms["token_id"]}
+    for line in forms.iter_rows(named=True):
+        assert tiny_plm.tokenizer.encode(line["word"], add_special_tokens=False).ids == line["pieces"]
+        assert line["gloss"].partition(" of ")[2].startswith(f"{line['form_of']}: ")
+
+
+def test_a_dictionary_that_was_read_whole_leaves_nothing_unread(place):
+    assert load_dictionary(f"wiktionary:{place}").beyond is None
 
 
 def test_the_tokenizer_is_given_some_words_at_a_time(monkeypatch, tiny_plm, tiny_vocabulary, tiny_dictionary, whole):

@@ -9,6 +9,7 @@ from defemb_core import reconstruction
 from defemb_core.definitions import match_definitions
 from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.frequency import plm_vocabulary
+from defemb_core.pieces import matched_senses
 from defemb_core.plm import load_plm
 from defemb_core.reconstruction import Settings, reconstruct
 
@@ -78,6 +79,18 @@ def test_every_numeral_and_character_of_the_bundled_plm_is_defined(vocabulary):
     assert characters.height > 1_900
     assert characters["has"].mean() >= 0.95
     assert set(matches.filter(pl.col("token_id").is_in(numbers["token_id"].implode()))["how"]) == {"numeral"}
+
+
+def test_most_rows_are_told_of_with_word_pieces(plm, vocabulary):
+    """Those that are not are names, which WordNet lacks, and words such as "they"."""
+    dictionary = load_dictionary("wordnet,numerals,unicode", vocabulary)
+    told = matched_senses(plm, vocabulary, dictionary, Settings(pieces=True))
+    part = vocabulary.filter(pl.col("group") != "none")
+    assert 0.94 < told["token_id"].n_unique() / part.height < 0.96
+    assert set(told["token_id"]) <= set(part["token_id"])
+    forms = told.filter((pl.col("how") == "piece") & pl.col("form_of").is_not_null())
+    assert forms["token_id"].n_unique() > 150
+    assert {"blackberries", "plural of blackberry"} <= {*forms["word"], *forms["gloss"].str.extract("^([^:]*):")}
 
 
 @pytest.fixture

@@ -38,8 +38,8 @@ class Beyond:
     """What a source has besides what was read for a vocabulary's texts.
 
     Attributes:
-        words: returns its words that are no form of another, as a reader writes them, each once.
-        read: returns the definitions of some of these words, as a definition frame.
+        words: returns such words, as a reader writes them, each once; forms of words may be among them.
+        read: returns the definitions of some of these words, as a definition frame; some may have none.
     """
 
     words: Callable[[], pl.Series]

@@ -39,6 +39,17 @@ _RULES: Final = (
     ("adjective", "er", "e", "comparative"),
     ("adjective", "est", "e", "superlative"),
 )
+# Part of speech, what the form is, how a lemma ends that has it so, and by what that is replaced. A consonant that is
+# doubled ("running"), "accompanied" and degrees of adjectives are in the lists as far as WordNet's editors met them.
+_ES, _IES, _S = (r"(s|x|z|ch|sh)$", "${1}es"), (r"([^aeiou])y$", "${1}ies"), (r"([^sxzhy]|[aeiou]y|[^cs]h)$", "${1}s")
+_SPELLING: Final = (
+    *(("noun", "plural", *rule) for rule in (_ES, _IES, _S)),
+    *(("verb", "third person", *rule) for rule in (_ES, _IES, _S)),
+    ("verb", "past", r"e$", "ed"),
+    ("verb", "past", r"([^ey]|[aeiou]y)$", "${1}ed"),
+    ("verb", "present participle", r"([^eoy])e$", "${1}ing"),
+    ("verb", "present participle", r"([^e]|[eoy]e)$", "${1}ing"),
+)
 SHOWN_BY: Final = {
     "plural": "plural, several, many, more than one",
     "third person": "third person, present tense, he does, she does",
@@ -86,6 +97,22 @@ def _parse_exception(line: str) -> list[str]:
     if len(words) < 2:
         raise ValueError
     return words
+
+
+def regular_forms(senses: pl.DataFrame, exceptions: pl.DataFrame) -> pl.Series:
+    """Return forms that the words of `senses` may have, each once, in alphabetical order.
+
+    These are all that the lists name, and plurals, third persons, pasts and present participles of single words as
+    English spells them, unless the lists have another such form. inflected_senses tells which of them are forms.
+    """
+    lemmas = senses.select(base=folded("word"), pos="pos").unique().filter(pl.col("base").str.contains(r"^[a-z-]{2,}$"))
+    listed = exceptions.select("base", "pos", _relation_of_listed(pl.col("form"))).unique()
+    made = [exceptions["form"]]
+    for pos, relation, pattern, ending in _SPELLING:
+        own = lemmas.filter((pl.col("pos") == pos) & pl.col("base").str.contains(pattern))
+        regular = own.join(listed.filter(pl.col("relation") == relation), on=["base", "pos"], how="anti")
+        made.append(regular["base"].str.replace(pattern, ending))
+    return pl.concat(made).unique().sort()
 
 
 def inflected_senses(senses: pl.DataFrame, texts: pl.Series, exceptions: pl.DataFrame) -> pl.DataFrame:
@@ -150,7 +177,9 @@ def _lemmas(spellings: pl.DataFrame, lemmas: pl.DataFrame, exceptions: pl.DataFr
         exceptions: as read_exceptions returns them.
     """
     parts = _parts(spellings)
-    listed = parts.join(exceptions, left_on="part", right_on="form").with_columns(_relation_of_listed(), _order(0))
+    listed = parts.join(exceptions, left_on="part", right_on="form").with_columns(
+        _relation_of_listed(pl.col("part")), _order(0)
+    )
     ruled = pl.concat([_detached(parts, *rule) for rule in _RULES])
     ruled = ruled.join(listed, on=["text", "part", "pos"], how="anti").with_columns(_order(1))
     bare = parts.filter((pl.col("around") != "") & pl.col("part").str.contains(_SHORTEST))
@@ -201,9 +230,9 @@ def _detached(parts: pl.DataFrame, pos: str, ending: str, base_ending: str, rela
     return made.filter(pl.col("base").str.contains(_SHORTEST))
 
 
-def _relation_of_listed() -> pl.Expr:
+def _relation_of_listed(form: pl.Expr) -> pl.Expr:
     """Return what an irregular form is to its lemma, as far as its part of speech and its ending tell."""
-    pos, form = pl.col("pos"), pl.col("part")
+    pos = pl.col("pos")
     verb = (
         pl.when(form.str.ends_with("ing"))
         .then(pl.lit("present participle"))

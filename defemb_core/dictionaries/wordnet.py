@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from defemb_core.cache import cache_folder, cached_frame
-from defemb_core.dictionaries import DEFINITION_SCHEMA, Dictionary
-from defemb_core.dictionaries.inflections import inflected_senses, read_exceptions
+from defemb_core.dictionaries import DEFINITION_SCHEMA, Beyond, Dictionary
+from defemb_core.dictionaries.inflections import inflected_senses, read_exceptions, regular_forms
 from defemb_core.dictionaries.wordnet_files import (
     MARKER,
     PARTS_OF_SPEECH,
@@ -44,7 +44,7 @@ def load_wordnet(folder: str | Path | None = None, vocabulary: pl.DataFrame | No
     """WordNet's definitions, from the cache when the same files were read before; and those of words in other forms.
 
     A text of the vocabulary that is a form of words gets their senses (inflections.py), after its own if it has any,
-    on lines after all of WordNet's own: `word` is the form, `form_of` the lemma.
+    on lines after all of WordNet's own: `word` is the form, `form_of` the lemma. Other forms are in `beyond`.
 
     Args:
         folder: Folder with WNDB files; None: as `ensure_wordnet` finds or obtains it.
@@ -64,11 +64,17 @@ def load_wordnet(folder: str | Path | None = None, vocabulary: pl.DataFrame | No
     if vocabulary is None:
         return Dictionary(definitions, "wordnet", digest, str(found))
     words = vocabulary.filter(pl.col("kind").cast(pl.String) == "word")["text"]
-    forms = inflected_senses(definitions, words, read_exceptions(found))
+    exceptions = read_exceptions(found)
+    forms = inflected_senses(definitions, words, exceptions)
+    beyond = Beyond(
+        lambda: regular_forms(definitions, exceptions),
+        lambda chosen: inflected_senses(definitions, pl.Series("word", chosen, dtype=pl.String), exceptions),
+    )
     notes = [_count_forms(forms, definitions)]
     if missing := missing_exceptions(found):
         notes.append(f"irregular forms (“went”) are unknown, since the folder has no {', '.join(missing)}")
-    return Dictionary(pl.concat([definitions, forms]), "wordnet", digest, str(found), tuple(notes))
+    lines = pl.concat([definitions, forms])
+    return Dictionary(lines, "wordnet", digest, str(found), tuple(notes), beyond=beyond)
 
 
 def _count_forms(forms: pl.DataFrame, definitions: pl.DataFrame) -> str:
