@@ -25,13 +25,15 @@ show_coverage(taking_part, senses, dictionary)
 
 st.subheader("Look a token up")
 word = st.text_input("Token", "bank", key="word", bind="query-params", help="As a reader writes it.")
-found = senses.join(vocabulary.filter(pl.col("text") == word), on="token_id", how="semi", maintain_order="left")
+rows = vocabulary.filter(pl.col("text") == word).select("token_id", "token")
+found = senses.join(rows, on="token_id", maintain_order="left")
 if found.is_empty():
     st.info(f"No row of the table is the word “{as_text(word)}” with a definition.", icon=":material/info:")
 for sense in found.iter_rows(named=True):
     with st.container(border=True):
         st.markdown(f"**{as_text(sense['word'])}** · {as_text(sense['pos'] or 'no part of speech')} · "
-                    f"weight {sense['weight']:.2f} · found {sense['how']}")  # fmt: skip
+                    f"weight {sense['weight']:.2f} · found {sense['how']}"
+                    + (f" of {as_text(sense['token'])}" if sense["how"] == "piece" else ""))  # fmt: skip
         st.text(sense["gloss"])
         if sense["related"]:
             st.caption(as_text(sense["related"]))

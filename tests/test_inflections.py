@@ -118,6 +118,12 @@ def test_forms_that_words_may_have(senses, forms):
     assert set(forms(*regular)["word"].str.to_lowercase()) == regular - {"doing", "going"}  # too short for the rules
 
 
+@pytest.mark.parametrize("name", ["walkes", "dogges", "doges", "bakees"])
+def test_es_is_no_ending_of_any_verb(forms, name):
+    """Names are spelled so: "Gaines", "Mendes"."""
+    assert forms(name).is_empty()
+
+
 def test_a_form_has_the_senses_of_each_part_of_speech_that_it_may_be_of(forms):
     assert said(forms("dogs")) == [
         "plural of dog: a pet",

@@ -16,7 +16,8 @@ from defemb_core.text import folded, without_accents
 
 OTHER: Final = "inflected form"
 """What a form is to its lemma where nothing closer is known."""
-# Part of speech, ending of the form, ending of the lemma, what the form is to the lemma.
+# Part of speech, ending of the form, ending of the lemma, what the form is to the lemma. As morphy has them, but that
+# it takes "es" off any verb: "gaines", a name, is no form of "gain".
 _RULES: Final = (
     ("noun", "s", "", "plural"),
     ("noun", "ses", "s", "plural"),
@@ -29,7 +30,12 @@ _RULES: Final = (
     ("verb", "s", "", "third person"),
     ("verb", "ies", "y", "third person"),
     ("verb", "es", "e", "third person"),
-    ("verb", "es", "", "third person"),
+    ("verb", "ses", "s", "third person"),
+    ("verb", "xes", "x", "third person"),
+    ("verb", "zes", "z", "third person"),
+    ("verb", "ches", "ch", "third person"),
+    ("verb", "shes", "sh", "third person"),
+    ("verb", "oes", "o", "third person"),
     ("verb", "ed", "e", "past"),
     ("verb", "ed", "", "past"),
     ("verb", "ing", "e", "present participle"),

@@ -115,7 +115,7 @@ def _settings(config: dict) -> str:
     words = ", ".join(
         _in_words(name, value)
         for name, value in settings.items()
-        if value is not None and not (name in ("passes", "rate") and not value)
+        if value is not None and not (name in ("passes", "rate", "without") and not value)
     )
     return f"{plm['title']} with {dictionary['name']}: {words}"
 
