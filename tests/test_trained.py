@@ -13,7 +13,7 @@ from defemb_core.cli import main
 from defemb_core.definitionemb import cross_fit, fit_map
 from defemb_core.dictionaries import Dictionary
 from defemb_core.errors import PLMError
-from defemb_core.evaluation.held_out import split_held_out
+from defemb_core.evaluation.held_out import split_words, word_families
 from defemb_core.features import definition_texts, encoder_reader, read_prompts
 from defemb_core.presets import PRESETS
 from defemb_core.prompts import make_prompts, tokenize_prompts
@@ -151,11 +151,15 @@ def rows_of(examples):
     return set(examples.row.tolist())
 
 
+def split(made, ids, seed):
+    return split_words(word_families(made.definitions, made.vocabulary, ids), seed)
+
+
 def test_held_out_tokens_are_never_learned_from(rebuild, lessons, made):
     ids = covered(made)
     for seed in range(3):
         rebuild(seed=seed, rare_weight=1.0)
-        fitted, held = (set(ids[part].tolist()) for part in split_held_out(len(ids), seed))
+        fitted, held = (set(ids[part].tolist()) for part in split(made, ids, seed))
         _, examples, validation = lessons[-1]
         assert rows_of(examples) | rows_of(validation) == fitted
         assert not held & (rows_of(examples) | rows_of(validation))
@@ -166,7 +170,7 @@ def test_rare_rows_are_not_learned_from_unless_told(rebuild, lessons, made, rare
     rebuild(rare_weight=weight)
     [(_, examples, validation)] = lessons
     ids = covered(made)
-    fitted = set(ids[split_held_out(len(ids), 0)[0]].tolist())
+    fitted = set(ids[split(made, ids, 0)[0]].tolist())
     assert len(rare & fitted) > 3
     assert rows_of(examples) | rows_of(validation) == fitted - rare
 

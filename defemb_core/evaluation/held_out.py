@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -70,46 +71,43 @@ class Judgement:
         return {value: asdict(self.of((values == value).to_numpy())) for value in values.unique().sort()}
 
 
-def split_held_out(rows: int, seed: int, share: float = SHARE) -> tuple[np.ndarray, np.ndarray]:
-    """Return (fitted, held out) row numbers 0..rows-1, both ascending; at least one is held out.
-
-    Raises:
-        SettingsError: fewer than two rows.
-    """
-    if rows < 2:
-        raise SettingsError(f"{rows} rows with a definition are too few to hold some out; name a larger dictionary")
-    order = np.random.default_rng(seed).permutation(rows)
-    cut = max(1, int(rows * share))
-    return np.sort(order[cut:]), np.sort(order[:cut])
-
-
 def split_words(words: np.ndarray, seed: int, share: float = SHARE) -> tuple[np.ndarray, np.ndarray]:
-    """Return (fitted, held out) row numbers as split_held_out, rows of one word together.
+    """Return (fitted, held out) row numbers 0..n-1, both ascending, rows of one word together.
 
     A cased tokenizer has rows for "dog", "Dog" and "DOG", of the same definitions and much alike, and any has "dogs":
-    one that is fitted would tell of another that is held out. Where all words differ the split is split_held_out's.
+    one that is fitted would tell of another that is held out. Which words are held out depends on their names and the
+    seed: runs of other dictionaries or settings hold out the same words, as far as they have them, and compare.
 
     Args:
         words: the word of each row, (n,), as word_families returns it.
-        seed: of the split.
-        share: of the words, held out.
+        seed: of the draw.
+        share: of the words, held out; one at least is.
 
     Raises:
         SettingsError: fewer than two words.
     """
-    _, first, word = np.unique(words, return_index=True, return_inverse=True)
-    number = np.argsort(np.argsort(first))[word]  # words in the order in which they come
-    _, held = split_held_out(len(first), seed, share)
-    held_out = np.isin(number, held)
+    names, word = np.unique(words, return_inverse=True)
+    if len(names) < 2:
+        raise SettingsError(
+            f"{len(names)} words with a definition are too few to hold some out; name a larger dictionary"
+        )
+    order = np.argsort([_drawn(f"{seed} {name}") for name in names.tolist()], kind="stable")
+    held_out = np.isin(word, order[: max(1, int(len(names) * share))])
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
+def _drawn(name: str) -> int:
+    """Return a number that a name always has, as good as drawn at random from 0 to 2^63 - 1."""
+    return int.from_bytes(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest()) >> 1
+
+
 def word_families(senses: pl.DataFrame, vocabulary: pl.DataFrame, ids: np.ndarray) -> np.ndarray:
-    """Return what rows have to be held out together by, int (n,): equal for the forms of one word, in any case.
+    """Return what rows have to be held out together by, str (n,): equal for the forms of one word, in any case.
 
     A row goes with the rows of its own text and of every lemma whose definitions it has. Held apart, "dogs" would be
     judged by a map that was fitted on the same definitions of "dog" and on its row, which is much like it: the MRR of
-    such forms is 0.79 then and 0.56 together (benchmarks/RESULTS.md).
+    such forms is 0.79 then and 0.56 together (benchmarks/RESULTS.md). A family's name is its shortest word, the first
+    of these by the alphabet: one form more changes it seldom.
 
     Args:
         senses: as describe_matches returns them.
@@ -126,7 +124,10 @@ def word_families(senses: pl.DataFrame, vocabulary: pl.DataFrame, ids: np.ndarra
     words, numbers = np.unique(np.concatenate([own, pairs["text"], lemmas]).astype(str), return_inverse=True)
     of_rows, of_forms, of_lemmas = np.split(numbers, [len(own), len(own) + len(lemmas)])
     links = coo_array((np.ones(len(lemmas)), (of_forms, of_lemmas)), shape=(len(words), len(words)))
-    return np.asarray(connected_components(links, directed=False)[1][of_rows])
+    family = connected_components(links, directed=False)[1]
+    by_length = np.argsort([len(word) for word in words.tolist()], kind="stable")
+    _, first = np.unique(family[by_length], return_index=True)
+    return np.asarray(words[by_length[first]][family[of_rows]])
 
 
 def check_folds(words: np.ndarray, weights: np.ndarray, folds: int, seed: int, pieces: bool = False) -> None:
