@@ -37,6 +37,7 @@ from defemb_core.reconstruction import Reconstruction, Settings
 from defemb_core.states import Reader
 
 ALL_SENSES = 1000
+GROUPS = "all / frequent / medium / rare"
 PAIRS = {"SimLex-999": "EN-SIMLEX-999.txt", "WS-353": "EN-WS-353-ALL.txt", "MEN": "EN-MEN-TR-3k.txt"}
 RESAMPLES = 2000
 SEEDS = 5
@@ -256,12 +257,17 @@ def report_methods(bench: Bench, folder: Path | None) -> None:
             table[held] = predicted
         found, isotropy = evidence["held_out"], evidence["isotropy"]["rebuilt"]
         words = [f"MRR {found['mrr']:.3f}" if found else "no MRR"]
-        words.append(f"I(W) {isotropy['all']['i_w']:.3f} / {isotropy['rare']['i_w']:.3f}")
+        words.append(f"I(W) {by_group(isotropy)}")
         words += [f"{name} {_ratio(original, table, held, *pair):.2f}" for name, pair in pairs.items()]
         lines.append(Line(method, ", ".join(words), "", f"{sum(evidence['seconds'].values()):.1f} s"))
     before = bench.rebuild(Settings("instant"))[0].evidence["isotropy"]["original"]
-    lines.insert(0, Line("original", f"I(W) {before['all']['i_w']:.3f} / {before['rare']['i_w']:.3f}"))
-    print_table(lines, "Methods, seed 0 (I(W) of all / rare rows; word similarity as rebuilt / original Spearman)")
+    lines.insert(0, Line("original", f"I(W) {by_group(before)}"))
+    print_table(lines, f"Methods, seed 0 (I(W) of {GROUPS} rows; word similarity as rebuilt / original Spearman)")
+
+
+def by_group(isotropy: dict[str, dict[str, float]]) -> str:
+    """Return I(W) of each group, in the order of GROUPS."""
+    return " / ".join(f"{isotropy[group]['i_w']:.3f}" for group in GROUPS.split(" / "))
 
 
 def _ratio(original: np.ndarray, rebuilt: np.ndarray, held: np.ndarray, ids: np.ndarray, scores: np.ndarray) -> float:

@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 
 from benchmarks.machine import Line, print_head, print_table, torch_rate
-from benchmarks.quality import PAIRS, Bench, held_ids, open_bench, pair_line, read_pairs
+from benchmarks.quality import GROUPS, PAIRS, Bench, by_group, held_ids, open_bench, pair_line, read_pairs
 from defemb_core.presets import PRESET_NAMES
 from defemb_core.reconstruction import Reconstruction, Settings
 from defemb_core.student import Student
@@ -112,7 +112,7 @@ def _worth_lines(bench: Bench, made: Reconstruction, predicted: np.ndarray | Non
     lines = [
         Line("loss on validation tokens", losses),
         Line("held-out MRR", f"{held_out['mrr']:.3f}", "0.68", f"cosine {held_out['cosine']:.3f}"),
-        Line("I(W) of all / rare rows", f"{isotropy['all']['i_w']:.3f} / {isotropy['rare']['i_w']:.3f}"),
+        Line(f"I(W) of {GROUPS} rows", by_group(isotropy)),
     ]
     if folder is None or predicted is None:
         return lines
