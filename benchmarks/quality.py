@@ -167,14 +167,16 @@ def report_pairs(bench: Bench, method: Method, folder: Path) -> None:
 
 
 def report_seeds(bench: Bench, method: Method, folder: Path) -> None:
-    """Print the ratio on pairs with a held-out token for several splits: how much of it is one split's luck."""
+    """Print MRR and the ratio on pairs with a held-out token for several splits: how much is one split's luck."""
     sets = {name: read_pairs(folder / file, bench.vocabulary) for name, file in PAIRS.items()}
     original, lines = bench.plm.matrix, []
     ratios: dict[str, list[float]] = {name: [] for name in sets}
+    ranks: list[float] = []
     for seed in range(SEEDS):
         made, predicted = bench.rebuild(Settings(method, seed=seed))
         held, table = held_ids(made), original.copy()
         table[held] = predicted
+        ranks.append(made.evidence["held_out"]["mrr"])
         for name, (ids, scores) in sets.items():
             chosen = np.isin(ids, held).any(axis=1)
             line, ratio = pair_line(f"{name}, seed {seed}", original, table, ids[chosen], scores[chosen])
@@ -185,9 +187,11 @@ def report_seeds(bench: Bench, method: Method, folder: Path) -> None:
         lines.append(
             Line(f"{name}, mean of the ratios", f"{np.mean(found):.3f} ({min(found):.2f} to {max(found):.2f})", target)
         )
-    print_table(
-        sorted(lines, key=lambda line: line.what), f"Pairs with a held-out token, {method}, by the split's seed"
+    lines.sort(key=lambda line: line.what)
+    lines.append(
+        Line("held-out MRR, mean", f"{np.mean(ranks):.3f}", "", "by seed: " + ", ".join(f"{r:.3f}" for r in ranks))
     )
+    print_table(lines, f"Pairs with a held-out token, {method}, by the split's seed")
 
 
 def _has_target(name: str, method: Method) -> bool:

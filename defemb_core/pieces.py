@@ -52,10 +52,8 @@ def _piece_senses(
 
     What was left unread, forms of words among it, tells of rows that nothing before it tells of.
     """
-    matches, start = (
-        match_pieces(plm, vocabulary, dictionary, covered.unique().to_numpy()),
-        dictionary.definitions.height,
-    )
+    matches = match_pieces(plm, vocabulary, dictionary, covered.unique().to_numpy())
+    start = dictionary.definitions.height
     yield describe_matches(vocabulary, matches, dictionary)
     for source in dictionary.sources or (dictionary,):
         if source.beyond:
@@ -81,16 +79,15 @@ def match_pieces(
 ) -> pl.DataFrame:
     """Return definitions of words that contain rows without one of their own.
 
-    A word's first sense counts, in lower case if the tokenizer folds case and as the
-    dictionary writes it otherwise. Single words come first, then names and expressions of several: "Ludwig van
-    Beethoven" tells of "ludwig".
+    A word's first sense counts, in lower case if the tokenizer folds case and as the dictionary writes it otherwise.
+    Single words come first, then names and expressions of several: "Ludwig van Beethoven" tells of "ludwig".
 
     Args:
         plm: its tokenizer cuts the words.
         vocabulary: the vocabulary frame.
         dictionary: where words and definitions come from.
         covered: rows that have a definition of their own.
-        forms: whether words that are only forms of others count too.
+        forms: whether words that are only forms of others ("blackberries") count too.
 
     Returns:
         One line a row and containing word, in row order: `token_id i64, definition u32` (line of
