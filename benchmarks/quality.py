@@ -1,8 +1,8 @@
 """How good rebuilt rows are: held-out tokens, the choices behind the defaults, word similarity, isotropy.
 
 The bundled PLM with WordNet, no network. Every figure comes from `reconstruct()` itself; where a choice is no setting
-(hiding the token's own word, the senses' weights), the one function that makes it is replaced for that line. Word pairs
-are read from the files of `--pairs FOLDER` (tab separated: word, word, score) and left out without it.
+(the senses' weights), the one function that makes it is replaced for that line. Word pairs are read from the files of
+`--pairs FOLDER` (tab separated: word, word, score) and left out without it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import numpy as np
 import polars as pl
 
 from benchmarks.machine import Line, print_head, print_table
-from defemb_core import features, methods, pieces, trained
+from defemb_core import methods, pieces, trained
 from defemb_core import reconstruction as core
 from defemb_core.definitions import match_definitions
 from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.evaluation.held_out import chance_mrr, judge_held_out, split_words, word_families
-from defemb_core.features import PromptStates, definition_texts, read_prompts
+from defemb_core.features import PromptStates, read_prompts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.hub import BUNDLED
 from defemb_core.methods import METHODS, Method
@@ -111,13 +111,10 @@ def report_held_out(bench: Bench, method: Method) -> None:
     def measure(what: str, settings: Settings = default, **options: Any) -> None:
         found[what] = bench.rebuild(settings, **options)[0].evidence["held_out"]
 
-    plain = dataclasses.replace(default, relations=False)
-    measure("default (relations, mentions, own word hidden, 5 senses)")
-    measure("without relations", plain)
+    measure("default (relations, mentions, 5 senses)")
+    measure("without relations", dataclasses.replace(default, relations=False))
     measure("without mentions", dataclasses.replace(default, mentions=False))
     measure("rare rows not learned from", dataclasses.replace(default, rare_weight=0.0))
-    measure("own word shown (leaks)", definition_texts=_texts_with_own_word)
-    measure("own word shown (leaks), without relations", plain, definition_texts=_texts_with_own_word)
     for senses in (1, 3, 5, ALL_SENSES):
         words = "all senses" if senses == ALL_SENSES else f"up to {senses} sense{'s' * (senses > 1)}"
         measure(words, dataclasses.replace(default, max_senses=senses))
@@ -131,12 +128,6 @@ def report_held_out(bench: Bench, method: Method) -> None:
     ]
     tokens = next(iter(found.values()))["tokens"]  # a few more or less where senses that link words are left out
     print_table(lines, f"{tokens:,} held-out tokens, {method} (chance MRR {chance_mrr(tokens):.3f})")
-
-
-def _texts_with_own_word(*arguments: Any) -> tuple[list[str], list[str]]:
-    """Return definition_texts as if hiding the token's own word changed nothing."""
-    with patch.object(features, "hide_word", lambda text, word, by: text):
-        return definition_texts(*arguments)
 
 
 def _weighted(weight: Callable[[pl.Expr], pl.Expr], *arguments: Any) -> pl.DataFrame:

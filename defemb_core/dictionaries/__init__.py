@@ -17,6 +17,7 @@ WORDNET = "wordnet"
 """The dictionary that is used unless another is named."""
 GLOSSARY = "glossary"
 """The user's own definitions, which outrank all others."""
+FUNCTION_WORDS = "function-words"
 NUMERALS = "numerals"
 UNICODE = "unicode"
 WN = "wn"
@@ -157,6 +158,7 @@ _LOADERS: Final[Mapping[str, Loader]] = {
     WORDNET: _in("wordnet", "load_wordnet"),
     WIKTIONARY: _in("wiktionary", "load_wiktionary"),
     WN: _in("wn_package", "load_wn"),
+    FUNCTION_WORDS: _in("function_words", "load_function_words"),
     NUMERALS: _in("numerals", "load_numerals"),
     UNICODE: _in("unicode_names", "load_unicode"),
     GLOSSARY: _in("glossary", "load_glossary"),
@@ -166,6 +168,7 @@ _KNOWN: Final = (
     "wordnet:FOLDER",
     "wiktionary:FILE",
     "wn:LEXICON",
+    "function-words",
     "numerals",
     "numerals:LANGUAGE",
     "unicode",

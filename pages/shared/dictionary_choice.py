@@ -30,6 +30,7 @@ class Offer:
 
 OFFERS: Final[Mapping[str, Offer]] = {
     "wordnet": Offer("WordNet", "Folder of WordNet's files (empty: where systems install it)"),
+    "function-words": Offer("Function words (they, could, of)"),
     "numerals": Offer("Numerals in words", "Language of the numerals (empty: English)"),
     "unicode": Offer("Unicode names"),
     "wiktionary": Offer("Wiktionary", "Wiktionary: a store, or a dump as wiktextract makes it", needs_place=True),
