@@ -193,6 +193,8 @@ def _say_result(made: Reconstruction, out: Path) -> None:
         f"rebuilt {covered['rebuilt']:,} of {covered['rows']:,} rows, {covered['without_definition']:,} have no "
         f"definition; {judged}; {out}"
     )
+    if made.evidence.get("training", {}).get("best") == 0:
+        _say("training did not lower the loss on validation tokens; the rows come from the PLM's own states")
 
 
 def _estimate(options: argparse.Namespace) -> None:

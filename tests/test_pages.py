@@ -212,6 +212,14 @@ def test_with_a_run_every_page_is_whole(page, visit):
     assert [box.value for box in app.sidebar.selectbox][1] == RUN
 
 
+def test_settings_in_words_leave_out_what_was_not_set(visit):
+    [line] = [text.value for text in clean(visit("reconstruction")).text if " with wordnet: " in text.value]
+    words = line.partition(": ")[2].split(", ")
+    assert "method instant" in words
+    assert "seed 0" in words
+    assert not {"without", "without ", "passes 0.0", "rate 0.0"} & set(words)
+
+
 @pytest.mark.parametrize("page", ["reconstruction", "export"])
 def test_evidence_is_what_the_run_wrote(page, visit, evidence):
     shown = metrics(visit(page))
@@ -950,6 +958,15 @@ def test_a_trained_runs_loss_curve_is_shown(copied, visit):
     [told] = loss_charts(app)
     assert "0.2500 after 10 updates" in told
     assert any("9 of 10 updates in 1.5 min, 1,234 examples" in caption.value for caption in app.caption)
+    assert not app.warning
+
+
+def test_a_training_that_did_not_help_says_so(copied, visit):
+    evidence = json.loads((copied / "evidence.json").read_text())
+    training = {"preset": "quick", "updates": 9, "planned": 10, "best": 0, "seconds": 90.0, "examples": 1234}
+    (copied / "evidence.json").write_text(json.dumps(evidence | {"training": training | {"history": EVALUATIONS}}))
+    [warning] = clean(visit("reconstruction")).warning
+    assert "the rows come from the PLM's own states" in warning.value
 
 
 def test_a_loss_curve_grows_while_a_student_learns(copied, visit):

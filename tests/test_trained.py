@@ -341,3 +341,9 @@ def test_a_killed_training_does_not_go_on_with_another_rate(capfd, words, killed
     )
     assert read_status(killed).state == "failed"
     assert (killed / "checkpoint" / "training.pt").read_bytes() == before
+
+
+def test_a_training_that_did_not_help_says_so(capfd, tmp_path, words):
+    assert main([*words, "--rate", "0.01", "--out", str(tmp_path / "run")]) == 0  # so high a rate ruins any student
+    assert load_reconstruction(tmp_path / "run").evidence["training"]["best"] == 0
+    assert "the rows come from the PLM's own states" in capfd.readouterr().out

@@ -59,6 +59,12 @@ def _show_training(training: dict, run: str) -> None:
         f"Training: preset {training['preset']}, {made}, {training['examples']:,} examples; "
         f"the weights are those after update {training['best']:,}, best on validation tokens."
     )
+    if not training["best"]:
+        st.warning(
+            "Training did not lower the loss on validation tokens, so the rows come from the PLM's own states. "
+            "Try more passes or another rate.",
+            icon=":material/school:",
+        )
     show(figures().loss_figure(training["history"]), key=f"loss-{run}")
 
 
