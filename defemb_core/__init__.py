@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from defemb_core.analysis import analyse as analyse
     from defemb_core.comparison import Comparison as Comparison
-    from defemb_core.comparison import analyse as analyse
     from defemb_core.comparison import open_comparison as open_comparison
     from defemb_core.comparison import token_changes as token_changes
     from defemb_core.definitions import coverage as coverage
@@ -50,7 +50,7 @@ _MODULES = {
     "Comparison": "comparison",
     "open_comparison": "comparison",
     "token_changes": "comparison",
-    "analyse": "comparison",
+    "analyse": "analysis",
     "export_reconstruction": "export",
     "DefembError": "errors",
 }

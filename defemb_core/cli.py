@@ -204,7 +204,8 @@ def _estimate(options: argparse.Namespace) -> None:
 
 
 def _analyse(options: argparse.Namespace) -> None:
-    from defemb_core.comparison import ANALYSIS_SHARES, analyse, open_comparison
+    from defemb_core.analysis import ANALYSIS_SHARES, analyse
+    from defemb_core.comparison import open_comparison
 
     folder = _run(options.run)
     read_status(folder)  # refuses what is no run before a folder is made in it
@@ -245,7 +246,8 @@ def _largest_turnover(comparison: Comparison, count: int = 10) -> list[str]:
     """Return a line for each of the rare rebuilt tokens whose neighbourhood changed most."""
     import polars as pl
 
-    from defemb_core.comparison import neighbours_of_both, token_changes
+    from defemb_core.analysis import neighbours_of_both
+    from defemb_core.comparison import token_changes
     from defemb_core.text import plain
 
     neighbours = neighbours_of_both(comparison)

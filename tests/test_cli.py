@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from tiny_plm import save_gpt2
 
-from defemb_core import cli, comparison, features_files
+from defemb_core import analysis, cli, features_files
+from defemb_core.analysis import read_analysis
 from defemb_core.cli import Request, main
 from defemb_core.cli_options import read_groups
+from defemb_core.comparison import open_comparison
 from defemb_core.frequency import Groups
 from defemb_core.methods import METHODS, STAGE_SHARES
 from defemb_core.projection import Projection
@@ -35,7 +37,7 @@ def quick_maps(monkeypatch):
         progress(1, 1)
         return Projection(matrix[:, :2].copy(), "umap")
 
-    monkeypatch.setattr(comparison, "project_umap", project)
+    monkeypatch.setattr(analysis, "project_umap", project)
 
 
 def refused(capfd, arguments):
@@ -174,14 +176,14 @@ def test_analyse(capfd, tiny_run, quick_maps):
     for _ in range(2):  # the second time everything is on disk
         assert main(["analyse", "tiny"]) == 0
         assert read_status(tiny_run / "analysis").state == "complete"
-    found = comparison.read_analysis(comparison.open_comparison(tiny_run))
+    found = read_analysis(open_comparison(tiny_run))
     assert found.maps[0].coordinates.shape == (403, 2)
     assert capfd.readouterr().out == ""
 
 
 def test_reconstruct_and_analyse_at_once(capfd, tmp_path, words, quick_maps):
     assert main([*words, "--seed", "3", "--out", str(tmp_path / "run"), "--analyse"]) == 0
-    assert comparison.read_analysis(comparison.open_comparison(tmp_path / "run")) is not None
+    assert read_analysis(open_comparison(tmp_path / "run")) is not None
     assert read_status(tmp_path / "run").state == "complete"
 
 

@@ -28,7 +28,8 @@ from streamlit.testing.v1 import AppTest
 from tokenizers import Tokenizer, models
 
 from defemb_core import dictionaries
-from defemb_core.comparison import open_comparison, read_analysis, token_changes
+from defemb_core.analysis import read_analysis
+from defemb_core.comparison import open_comparison, token_changes
 from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.history import remember
 from defemb_core.methods import METHODS
@@ -56,7 +57,7 @@ def world(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in world.variables.items():
             patch.setenv(name, value)
-        patch.setattr("defemb_core.comparison.project_umap", _flat_map)
+        patch.setattr("defemb_core.analysis.project_umap", _flat_map)
         make_run(world)
     return world
 

@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from defemb_core.comparison import Analysis, Comparison, open_comparison, read_analysis, token_changes
+from defemb_core.analysis import Analysis, read_analysis
+from defemb_core.comparison import Comparison, open_comparison, token_changes
 from defemb_core.dictionaries import GLOSSARY, Dictionary, load_dictionary, parts_of
 from defemb_core.dictionaries.glossary_files import user_glossary
 from defemb_core.frequency import Groups, Source, default_source, plm_vocabulary
