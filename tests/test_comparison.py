@@ -42,10 +42,9 @@ def test_cosines_of_rows():
 
 def test_what_changed_for_each_token(pair):
     found = token_changes(pair)
-    assert found.columns == [
-        *pair.vocabulary.columns, "rebuilt", "cosine", "movement", "norm_original", "norm_rebuilt",
-    ]  # fmt: skip
-    assert found.drop("rebuilt", "cosine", "movement", "norm_original", "norm_rebuilt").equals(pair.vocabulary)
+    added = ["rebuilt", "cosine", "movement", "norm_original", "norm_rebuilt", "pos"]
+    assert found.columns == [*pair.vocabulary.columns, *added]
+    assert found.drop(added).equals(pair.vocabulary)
     rebuilt = pair.reconstruction.rebuilt
     assert found["rebuilt"].to_list() == rebuilt.tolist()
     kept = found.filter(~pl.col("rebuilt"))
@@ -68,6 +67,33 @@ def test_turnover_is_of_the_ten_nearest(pair):
     shared = [len(set(a) & set(b)) for a, b in zip(before.indices, after.indices, strict=True)]
     np.testing.assert_allclose(found, 1 - np.array(shared) / 10, atol=1e-6)
     assert 0 < found.mean() < 1
+
+
+def test_hubness_is_of_the_ten_nearest_in_each_table(pair):
+    found = token_changes(pair, neighbours_of_both(pair))
+    for name, table in (("original", pair.original), ("rebuilt", pair.rebuilt)):
+        near = nearest_neighbours(table, 10).indices
+        counted = [int((near == row).sum()) for row in range(len(table))]
+        assert found[f"hubness_{name}"].to_list() == counted
+    assert (found["hubness_original"] != found["hubness_rebuilt"]).any()
+
+
+def test_part_of_speech_is_that_of_the_first_definition(pair):
+    definitions = pair.reconstruction.definitions
+    found = token_changes(pair)["pos"]
+    expected = {}
+    for token, pos in definitions.select("token_id", "pos").iter_rows():
+        expected.setdefault(token, pos)
+    assert found.to_list() == [expected.get(row) for row in range(pair.plm.rows)]
+    assert found.null_count() == pair.plm.rows - definitions["token_id"].n_unique() > 0
+    assert found.n_unique() > 2
+
+
+def test_no_part_of_speech_without_definitions(pair):
+    without = dataclasses.replace(pair.reconstruction, definitions=pair.reconstruction.definitions.clear())
+    found = token_changes(Comparison(pair.plm, without))["pos"]
+    assert found.dtype == pl.String
+    assert found.null_count() == pair.plm.rows
 
 
 def test_another_table_by_now(tiny_reconstruction, tmp_path):
