@@ -63,6 +63,7 @@ class _Search:
     """
 
     points: np.ndarray  # (V, H), unit rows for cosine
+    origins: np.ndarray  # what queries are rows of: the points themselves, or a table of its own
     offset: np.ndarray | None  # (V,), minus half the squared norm for Euclidean
     slack: float
     metric: str
@@ -103,6 +104,7 @@ def nearest_neighbours(
     metric: str = "cosine",
     *,
     rows: Sequence[int] | np.ndarray | None = None,
+    of: np.ndarray | None = None,
     normalised: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Neighbours:
@@ -114,10 +116,11 @@ def nearest_neighbours(
 
     Args:
         matrix: (V, H).
-        k: neighbours a row, 1 to V - 1.
+        k: neighbours a row, 1 to V - 1, or to V with `of`.
         metric: "cosine" or "euclidean".
         rows: which rows to query, all by default.
-        normalised: the matrix comes from `normalise_rows` already; skips doing so (cosine only).
+        of: another table (Q, H) whose rows are queried instead of the matrix's own; none of these is left out then.
+        normalised: matrix and `of` come from `normalise_rows` already; skips doing so (cosine only).
         progress: called with the queried rows done and their number after each block.
 
     Raises:
@@ -127,9 +130,11 @@ def nearest_neighbours(
         raise SettingsError(f"unknown metric {metric!r}; use one of {', '.join(METRICS)}")
     if normalised and metric != "cosine":
         raise SettingsError("normalised rows serve the cosine only; pass the table as it is")
-    points = normalise_rows(matrix) if metric == "cosine" and not normalised else checked_matrix(matrix)
-    queries = _checked_rows(rows, points.shape[0])
-    search = _prepared(points, metric, k, queries)
+    prepare = _as_prepared if normalised else normalise_rows if metric == "cosine" else checked_matrix
+    points = prepare(matrix)
+    origins = points if of is None else _checked_origins(of, points, prepare)
+    queries = _checked_rows(rows, origins.shape[0])
+    search = _prepared(points, origins, metric, k, queries)
     indices = np.empty((queries.size, k), dtype=np.int32)
     similarities = np.empty((queries.size, k), dtype=np.float32)
     size = max(1, _SCORE_BYTES // (4 * points.shape[0]))
@@ -159,6 +164,21 @@ def neighbour_turnover(before: Neighbours, after: Neighbours) -> np.ndarray:
     return (1.0 - shared / before.k).astype(np.float32)
 
 
+def _as_prepared(matrix: np.ndarray) -> np.ndarray:
+    """The rows that `normalise_rows` gave, read no more than their products will be: a click waits for every pass."""
+    if matrix.ndim != 2 or matrix.dtype != np.float32 or not matrix.flags.c_contiguous or matrix.shape[0] < 2:
+        return checked_matrix(matrix)
+    return matrix
+
+
+def _checked_origins(of: np.ndarray, points: np.ndarray, prepare: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Rows of another table, as wide as the points and prepared like them."""
+    if of.ndim != 2 or of.shape[1] != points.shape[1]:
+        raise SettingsError(f"rows to query are {of.shape}, the table is {points.shape}; give both the same width")
+    # A table has at least two rows; a query may be a single one.
+    return prepare(of) if of.shape[0] > 1 else prepare(np.repeat(of, 2, axis=0))[:1]
+
+
 def _checked_rows(rows: Sequence[int] | np.ndarray | None, count: int) -> np.ndarray:
     """Row numbers to query, int64 (Q,)."""
     if rows is None:
@@ -172,29 +192,34 @@ def _checked_rows(rows: Sequence[int] | np.ndarray | None, count: int) -> np.nda
     return queries.astype(np.int64)
 
 
-def _prepared(points: np.ndarray, metric: str, k: int, queries: np.ndarray) -> _Search:
+def _prepared(points: np.ndarray, origins: np.ndarray, metric: str, k: int, queries: np.ndarray) -> _Search:
     """Score offsets and slack, with k checked."""
-    count, width = points.shape
-    if not 1 <= k <= count - 1:
-        raise SettingsError(f"k is {k}, but a row has {count - 1} possible neighbours; choose 1 to {count - 1}")
+    width = points.shape[1]
+    count = points.shape[0] - (origins is points)
+    if not 1 <= k <= count:
+        raise SettingsError(f"k is {k}, but a row has {count} possible neighbours; choose 1 to {count}")
+    # Rounding errors of a float32 sum of H products grow with sqrt(H); twice that for safety.
+    slack = 2 * float(np.finfo(np.float32).eps) * width**0.5
+    if metric == "cosine":
+        return _Search(points, origins, None, slack, metric, k)
     with np.errstate(over="ignore"):  # reported below
         squares = np.vecdot(points, points)
-    offset = None if metric == "cosine" else squares / -2
-    if not np.isfinite(squares).all():
+        asked = squares[queries] if origins is points else np.vecdot(origins[queries], origins[queries])
+    if not (np.isfinite(squares).all() and np.isfinite(asked).all()):
         raise SettingsError("rows are too large for float32 distances; divide the table by a constant first")
-    # Rounding errors of a float32 sum of H products grow with sqrt(H); twice that for safety.
-    largest = float(squares[queries].max()) ** 0.5 * float(squares.max()) ** 0.5
-    scale = largest if offset is None else max(largest, float(squares.max()))
-    slack = 2 * float(np.finfo(np.float32).eps) * width**0.5 * scale
-    return _Search(points, offset, slack, metric, k)
+    scale = float(squares.max()) ** 0.5 * max(float(asked.max()), float(squares.max())) ** 0.5
+    return _Search(points, origins, squares / -2, slack * scale, metric, k)
 
 
 def _query(search: _Search, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Neighbours of one block of queries: row numbers int32 and similarities float32, both (B, k)."""
-    scores = search.points[queries] @ search.points.T
+    scores = search.origins[queries] @ search.points.T
+    if not np.isfinite(scores).all():
+        raise SettingsError("the table has NaN or infinity; leave such rows out or load the table again")
     if search.offset is not None:
         scores += search.offset
-    scores[np.arange(queries.size), queries] = -np.inf
+    if search.origins is search.points:
+        scores[np.arange(queries.size), queries] = -np.inf
     rows = search.points.shape[0]
     count = min(search.k + _SPARE, rows)
     best = _best(scores, count)
@@ -213,7 +238,7 @@ def _query(search: _Search, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def _close(search: _Search, query: int, near: np.ndarray) -> np.ndarray:
     """Rows that may be among the k nearest, out of those within the slack, without copies that cannot win."""
     close = np.flatnonzero(near)
-    if search.metric == "cosine" and not search.points[query].any():
+    if search.metric == "cosine" and not search.origins[query].any():
         return close[: search.k]  # cosine 0 to every row: the lowest rows win
     if close.size > _MANY_TIES:
         close = close[search.copies_before[close] <= search.k]
@@ -239,7 +264,7 @@ def _ordered(
     size = max(1, _GATHER_BYTES // (4 * candidates.shape[1] * search.points.shape[1]))
     for start in range(0, queries.size, size):
         part = slice(start, start + size)
-        others, own = search.points[candidates[part]], search.points[queries[part], None]
+        others, own = search.points[candidates[part]], search.origins[queries[part], None]
         if search.metric == "cosine":
             similarities[part] = np.clip(np.vecdot(others, own), -1.0, 1.0)
         else:
