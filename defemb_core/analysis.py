@@ -56,7 +56,7 @@ def analyse(
 
     names = list(ANALYSIS_SHARES)
     first, second = neighbours_of_both(comparison, report)
-    key = (comparison.plm.digest, seed, asdict(settings))
+    key = (comparison.original_digest, seed, asdict(settings))
     first_map = _kept_map(
         _map_path(*key),
         lambda: project_umap(comparison.original, first, seed=seed, settings=settings, progress=stage(names[2])),
@@ -79,15 +79,15 @@ def neighbours_of_both(comparison: Comparison, progress: Progress | None = None)
     report = progress or Clock().tell
     before, after = list(ANALYSIS_SHARES)[:2]
     return (
-        _neighbours(comparison.original, comparison.plm.digest, lambda done, total: report(before, done, total)),
+        _neighbours(comparison.original, comparison.original_digest, lambda done, total: report(before, done, total)),
         _neighbours(comparison.rebuilt, comparison.rebuilt_digest, lambda done, total: report(after, done, total)),
     )
 
 
 def read_analysis(comparison: Comparison, settings: UmapSettings | None = None, seed: int = 0) -> Analysis | None:
     """Return the analysis if all of it is on disk, else None; never computes."""
-    key = (comparison.plm.digest, seed, asdict(settings or UmapSettings()))
-    tables = (comparison.plm.digest, comparison.rebuilt_digest)
+    key = (comparison.original_digest, seed, asdict(settings or UmapSettings()))
+    tables = (comparison.original_digest, comparison.rebuilt_digest)
     maps = [_read_map(_map_path(*key)), _read_map(_map_path(*key, comparison.rebuilt_digest))]
     if not all(maps):  # made last: without them the neighbours, which are larger, need not be read
         return None

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from defemb_core.cli_dictionary import add_dictionary, dictionary_lines
 from defemb_core.cli_estimate import add_estimate, announcement, estimate_lines
-from defemb_core.cli_options import add_settings, read_groups, read_settings
+from defemb_core.cli_options import (
+    add_against,
+    add_settings,
+    against_named,
+    read_groups,
+    read_settings,
+    run_folder,
+    table_named,
+)
 from defemb_core.devices import devices
 from defemb_core.errors import DefembError
 from defemb_core.methods import STAGE_SHARES, stage_shares
@@ -31,7 +39,6 @@ from defemb_core.runs import (
     list_runs,
     queue_run,
     read_status,
-    run_path,
     working_in,
 )
 from defemb_core.terminal import Bar
@@ -109,6 +116,8 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=does, description=does)
         sub.add_argument("run", metavar="RUN", help="a run's directory, or its name in the runs folder")
         sub.set_defaults(command=command)
+        if command is _compare:
+            add_against(sub)
     listing = commands.add_parser("runs", help="list the runs", description="list the runs, newest first")
     listing.set_defaults(command=_runs)
     add_dictionary(commands).set_defaults(command=_dictionary)
@@ -205,10 +214,11 @@ def _estimate(options: argparse.Namespace) -> None:
 
 def _analyse(options: argparse.Namespace) -> None:
     from defemb_core.analysis import ANALYSIS_SHARES, analyse
-    from defemb_core.comparison import open_comparison
+    from defemb_core.comparison import PAIR, open_comparison
 
-    folder = _run(options.run)
-    read_status(folder)  # refuses what is no run before a folder is made in it
+    folder = run_folder(options.run)
+    if not (folder / PAIR).exists():
+        read_status(folder)  # refuses what is no run before a folder is made in it
     # Maps are found again from disk in no time, so a complete analysis is simply looked up again.
     with (
         working_in(folder / ANALYSIS, ANALYSIS_SHARES, resume=True, again=True) as reporter,
@@ -218,20 +228,21 @@ def _analyse(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from defemb_core.comparison import open_comparison
+    from defemb_core.comparison import isotropy_of, open_comparison
     from defemb_core.spectrum import singular_values
 
-    comparison = open_comparison(_run(options.run))
-    evidence = comparison.reconstruction.evidence["isotropy"]
+    comparison = open_comparison(table_named(options), against=against_named(options))
+    tables = dict(zip(comparison.names, (comparison.original, comparison.rebuilt), strict=True))
+    isotropy = isotropy_of(comparison)
     _say("isotropy I(W), both signs, 1 is isotropic (mean cosine in brackets)")
-    for group in (group for group in evidence["original"] if group in evidence["rebuilt"]):
-        before, after = (evidence[table][group] for table in ("original", "rebuilt"))
-        _say(
-            f"  {group:<10} original {before['i_w']:.3f} ({before['mean_cosine']:+.3f})   "
-            f"rebuilt {after['i_w']:.3f} ({after['mean_cosine']:+.3f})"
-        )
+    for group in (group for group in isotropy[0] if group in isotropy[1]):
+        told = [
+            f"{name} {measured[group]['i_w']:.3f} ({measured[group]['mean_cosine']:+.3f})"
+            for name, measured in zip(tables, isotropy, strict=True)
+        ]
+        _say(f"  {group:<10} {'   '.join(told)}")
     _say("spectrum of the uncentred table")
-    for name, table in (("original", comparison.original), ("rebuilt", comparison.rebuilt)):
+    for name, table in tables.items():
         spectrum = singular_values(table)
         _say(
             f"  {name:<10} largest {spectrum.values[0]:.2f}, smallest {spectrum.values[-1]:.3f}, effective rank "
@@ -264,7 +275,7 @@ def _export(options: argparse.Namespace) -> None:
     from defemb_core.comparison import open_comparison
     from defemb_core.export import export
 
-    comparison = open_comparison(_run(options.run))
+    comparison = open_comparison(run_folder(options.run))
     _say(f"wrote {export(comparison.reconstruction, comparison.plm, options.to, options.out, options.force)}")
 
 
@@ -277,11 +288,6 @@ def _runs(options: argparse.Namespace) -> None:
     del options
     for folder, status in list_runs():
         _say(f"{folder.name:<32} {status.state:<12} {status.fraction:>4.0%}  {status.message}")
-
-
-def _run(name: str) -> Path:
-    """Return a run's directory by its path, or by its name in the runs folder."""
-    return Path(name) if Path(name).is_dir() or "/" in name else run_path(name)
 
 
 def _say(line: str) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from defemb_core.definitions import WAYS
 from defemb_core.dictionaries import WORDNET
-from defemb_core.errors import SettingsError
+from defemb_core.errors import RunError, SettingsError
 from defemb_core.hub import BUNDLED
 from defemb_core.methods import METHODS
 from defemb_core.presets import PRESETS
 from defemb_core.reconstruction import Settings
+from defemb_core.runs import run_path
 
 if TYPE_CHECKING:
     from defemb_core.frequency import Groups
@@ -77,3 +80,36 @@ def read_groups(options: argparse.Namespace) -> Groups:
         return Groups(*(float(share) for share in options.groups.split(",")))
     except (TypeError, ValueError):
         raise SettingsError(f"--groups {options.groups!r} is no list of three shares; write 0.3,0.5,0.2") from None
+
+
+def run_folder(name: str) -> Path:
+    """Return a run's directory by its path, or by its name in the runs folder."""
+    return Path(name) if Path(name).is_dir() or "/" in name else run_path(name)
+
+
+def add_against(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the first table of a comparison; `run` may be a checkpoint then."""
+    parser.add_argument(
+        "--against",
+        default="",
+        metavar="RUN_OR_CHECKPOINT",
+        help="what RUN is compared with, a run or a PLM as --plm takes it (default: the PLM that it was made from); "
+        "RUN may be a PLM too then",
+    )
+
+
+def table_named(options: argparse.Namespace) -> Path | str:
+    """Return what `open_comparison` takes as its second table: the run's directory, with --against a PLM's name too."""
+    return _run_or_checkpoint(options.run) if options.against else run_folder(options.run)
+
+
+def against_named(options: argparse.Namespace) -> str:
+    """Return what --against names: a run's directory, or a PLM as it was typed."""
+    return _run_or_checkpoint(options.against) if options.against else ""
+
+
+def _run_or_checkpoint(name: str) -> str:
+    with suppress(RunError):  # no name for a run, hence a PLM's
+        if run_path(name).is_dir():
+            return str(run_path(name))
+    return name

@@ -3,92 +3,223 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from defemb_core.cache import table_sha256
-from defemb_core.errors import RunError
+from defemb_core.cache import cache_folder, table_sha256, write_json
+from defemb_core.errors import RunError, SettingsError
+from defemb_core.frequency import plm_vocabulary
 from defemb_core.hub import BUNDLED
 from defemb_core.hubness import measure_hubness
+from defemb_core.isotropy import isotropy_by_group
 from defemb_core.neighbours import Neighbours, neighbour_turnover
 from defemb_core.plm import PLM, load_plm
 from defemb_core.reconstruction import Reconstruction
 from defemb_core.reconstruction_files import load_reconstruction
 
+PAIR = "pair.json"  # in a folder for work on two tables that are no run and its PLM's: which they are
+Load = Callable[[str, str | None], PLM]
 # Neighbours of a row that measure turnover.
 TURNOVER_NEIGHBOURS = 10
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A run's table and the PLM's own, row by row.
+    """Two tables of one vocabulary, row by row: a PLM's own and a run's unless others are named.
 
     Attributes:
-        plm: whose table is the original.
-        reconstruction: the run.
+        plm: whose vocabulary it is; where `second` is a run, the PLM that the run was made from.
+        second: the run, or a PLM for its own table.
+        first: what it is compared with: a run, a PLM for its own table, None for `plm`.
+        names: what the two tables are called on screen.
 
     Raises:
         RunError: the run was made from another table than the PLM's.
+        SettingsError: the two tables are not of one vocabulary and one width.
     """
 
     plm: PLM
-    reconstruction: Reconstruction
+    second: Reconstruction | PLM
+    first: Reconstruction | PLM | None = None
+    names: tuple[str, str] = ("original", "rebuilt")
 
     def __post_init__(self) -> None:
-        made_from = self.reconstruction.provenance["plm"]["table_sha256"]
-        if made_from != self.plm.digest:
-            raise RunError(
-                f"the run was made from a table with SHA-256 {made_from[:12]}..., {self.plm.name!r} now has "
-                f"{self.plm.digest[:12]}...; load the PLM's earlier revision or rebuild"
-            )
+        if isinstance(self.second, Reconstruction):
+            made_from = self.second.provenance["plm"]["table_sha256"]
+            if made_from != self.plm.digest:
+                raise RunError(
+                    f"the run was made from a table with SHA-256 {made_from[:12]}..., {self.plm.name!r} now has "
+                    f"{self.plm.digest[:12]}...; load the PLM's earlier revision or rebuild"
+                )
+        if not self.is_usual:
+            self._check_tables()
+
+    def _check_tables(self) -> None:
+        """Refuse tables whose rows do not stand for the same tokens, or have other columns."""
+        shapes = [f"{rows:,} x {columns:,}" for rows, columns in (self.original.shape, self.rebuilt.shape)]
+        tokens = [_tokens(side) for side in (self.first or self.plm, self.second)]
+        row = next((row for row, pair in enumerate(zip(*tokens, strict=False)) if pair[0] != pair[1]), None)
+        if row is not None:
+            differ = f"row {row:,} is {tokens[0][row]!r} in the one and {tokens[1][row]!r} in the other"
+        elif shapes[0] != shapes[1]:
+            differ = f"their tables are {shapes[0]} and {shapes[1]}"
+        else:
+            return
+        raise SettingsError(
+            f"{self.names[0]!r} and {self.names[1]!r} cannot be compared: {differ}; choose tables of one vocabulary"
+        )
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it is a PLM's own table and a run's, which are called original and rebuilt."""
+        return self.first is None and isinstance(self.second, Reconstruction)
 
     @property
     def original(self) -> np.ndarray:
-        """The PLM's table, float32 (V, H)."""
-        return self.plm.matrix
+        """The first table, the PLM's own if no other is named, float32 (V, H)."""
+        return (self.first or self.plm).matrix
 
     @property
     def rebuilt(self) -> np.ndarray:
-        """The run's table, float32 (V, H)."""
-        return self.reconstruction.matrix
+        """The second table, mostly a run's, float32 (V, H)."""
+        return self.second.matrix
 
     @property
+    def reconstruction(self) -> Reconstruction:
+        """The run whose table is the second.
+
+        Raises:
+            RunError: the second table is no run's.
+        """
+        if not isinstance(self.second, Reconstruction):
+            raise RunError(f"{self.names[1]!r} is a checkpoint, no run; choose a run at the left for this page")
+        return self.second
+
+    @property
+    def evidence(self) -> dict[str, Any] | None:
+        """What the second table's run knows of itself against its PLM; None where that is not what is compared."""
+        return self.reconstruction.evidence if self.is_usual else None
+
+    @property
+    def definitions(self) -> pl.DataFrame | None:
+        """The definitions that the second table's run has used; None if it is no run's."""
+        return self.second.definitions if isinstance(self.second, Reconstruction) else None
+
+    @cached_property
+    def changed(self) -> np.ndarray:
+        """Which rows are rebuilt, bool (V,); of any two tables: which rows differ."""
+        return self.reconstruction.rebuilt if self.is_usual else (self.original != self.rebuilt).any(axis=1)
+
+    @cached_property
     def vocabulary(self) -> pl.DataFrame:
-        """The vocabulary frame."""
-        return self.reconstruction.vocabulary
+        """The vocabulary frame, of the second table's run or else of the first's, or else the PLM's."""
+        runs = [side for side in (self.second, self.first) if isinstance(side, Reconstruction)]
+        return runs[0].vocabulary if runs else plm_vocabulary(self.plm)
+
+    @cached_property
+    def original_digest(self) -> str:
+        """SHA-256 of the first table."""
+        return self.plm.digest if self.first is None else table_sha256(self.original)
 
     @cached_property
     def rebuilt_digest(self) -> str:
-        """SHA-256 of the rebuilt table."""
+        """SHA-256 of the second table."""
         return table_sha256(self.rebuilt)
 
     @cached_property
     def key(self) -> str:
         """SHA-256 over both tables and the frequency groups: two runs may share a table and differ in their groups."""
         groups = self.vocabulary["group"].to_physical().to_numpy().tobytes()
-        parts = self.plm.digest.encode(), self.rebuilt_digest.encode(), groups
+        parts = self.original_digest.encode(), self.rebuilt_digest.encode(), groups
         return hashlib.sha256(b" ".join(parts)).hexdigest()
 
 
-def open_comparison(folder: Path, load: Callable[[str, str | None], PLM] = load_plm) -> Comparison:
-    """Open a complete run together with the PLM that it was made from.
+def open_comparison(folder: Path | str, load: Load = load_plm, against: str = "") -> Comparison:
+    """Open a complete run together with the PLM that it was made from, or any two tables of one vocabulary.
 
     Args:
-        folder: the run's directory.
+        folder: a run's directory; the folder of a pair (`pair_folder`); the name or folder of a checkpoint, if
+            `against` says what it is compared with.
         load: gives a PLM by name and revision; a program that keeps PLMs in memory passes its own.
+        against: the first table: a run's directory, or a checkpoint's name or folder; empty for the PLM's own.
 
     Raises:
         RunError: no complete run, or the PLM's table is another one by now.
         PLMError: the PLM cannot be loaded any more.
+        SettingsError: two tables of different vocabularies.
     """
-    reconstruction = load_reconstruction(folder)
+    if (Path(folder) / PAIR).is_file():
+        folder, against = _read_pair(Path(folder))
+    if not against:
+        reconstruction = load_reconstruction(Path(folder))
+        return Comparison(_made_from(reconstruction, load), reconstruction)
+    second, first = _side(str(folder), load), _side(against, load)
+    runs = [side for side in (second, first) if isinstance(side, Reconstruction)]
+    plm = _made_from(runs[0], load) if runs else load(against, None)
+    if isinstance(first, Reconstruction) or first.digest != plm.digest:
+        return Comparison(plm, second, first, _names(str(folder), against, second, first))
+    if isinstance(second, Reconstruction):
+        return Comparison(plm, second)
+    return Comparison(plm, second, names=_names(str(folder), against, second, first))
+
+
+def pair_folder(comparison: Comparison, folder: str, against: str) -> Path:
+    """Return a folder for work on two tables that are no run and its PLM's; `open_comparison` opens it as a run's.
+
+    Raises:
+        RunError: the cache folder cannot be written.
+    """
+    place = cache_folder() / "pairs" / comparison.key[:32]
+    if not (place / PAIR).is_file():
+        try:
+            write_json(place / PAIR, [folder, against])
+        except OSError as exc:
+            raise RunError(
+                f"cannot write to {str(place)!r} ({exc.strerror or exc}); set DEFEMB_CACHE to a folder with space"
+            ) from None
+    return place
+
+
+def _read_pair(folder: Path) -> tuple[str, str]:
+    try:
+        second, first = json.loads((folder / PAIR).read_text(encoding="utf-8"))
+        return str(second), str(first)
+    except (OSError, ValueError, TypeError):
+        raise RunError(f"{str(folder)!r} does not say which tables are compared; delete it") from None
+
+
+def _side(name: str, load: Load) -> Reconstruction | PLM:
+    """Return the run in a directory, else the PLM of that name or folder."""
+    with suppress(OSError, ValueError):  # a name that cannot be a path is none of a run's
+        if (Path(name) / "status.json").is_file():
+            return load_reconstruction(Path(name))
+    return load(name, None)
+
+
+def _made_from(reconstruction: Reconstruction, load: Load) -> PLM:
     plm = reconstruction.provenance["plm"]
-    return Comparison(load(plm["name"], None if plm["name"] == BUNDLED else plm["revision"]), reconstruction)
+    return load(plm["name"], None if plm["name"] == BUNDLED else plm["revision"])
+
+
+def _names(folder: str, against: str, second: Reconstruction | PLM, first: Reconstruction | PLM) -> tuple[str, str]:
+    """Return short names of both tables, their whole ones where the short are the same."""
+    one = first.title if isinstance(first, PLM) else Path(against).name
+    other = second.title if isinstance(second, PLM) else Path(folder).name
+    return (one, other) if one != other else (against, folder)
+
+
+def _tokens(side: Reconstruction | PLM) -> list[str]:
+    """Return what each row stands for, as the tokenizer stores it."""
+    frame = side.vocabulary if isinstance(side, Reconstruction) else plm_vocabulary(side)
+    return frame["token"].to_list()
 
 
 def row_cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -98,17 +229,31 @@ def row_cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.divide(dot, norms, out=np.zeros_like(dot), where=norms > 0)
 
 
+def isotropy_of(comparison: Comparison) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Return both tables' isotropy by group, as `isotropy_by_group` has it; of a run and its PLM the run's own figures.
+
+    Any other two tables are measured now, a second for each 30,000 rows, both by the groups of `vocabulary`.
+    """
+    if comparison.evidence:
+        kept = comparison.evidence["isotropy"]
+        return kept["original"], kept["rebuilt"]
+    groups = comparison.vocabulary["group"].cast(pl.String).to_numpy()
+    first, second = (isotropy_by_group(table, groups) for table in (comparison.original, comparison.rebuilt))
+    return {g: of.to_dict() for g, of in first.items()}, {g: of.to_dict() for g, of in second.items()}
+
+
 def token_changes(comparison: Comparison, neighbours: tuple[Neighbours, Neighbours] | None = None) -> pl.DataFrame:
     """Return the vocabulary frame with what is known of each row, all measured in the full space.
 
-    Added columns: `rebuilt bool`, `cosine f32` (original row with rebuilt row, -1 to 1), `movement f32` (1 - cosine, 0
-    where the row was kept), `norm_original f32`, `norm_rebuilt f32`, `pos str` (part of speech of the first definition
-    that the run kept; null without one, or where the dictionary does not say), and, with both tables' neighbours,
-    `turnover f32` (share of the ten nearest neighbours that are new, 0 to 1), `hubness_original i32` and
-    `hubness_rebuilt i32` (among how many other rows' ten nearest neighbours the row is; 10 on average).
+    Added columns: `rebuilt bool` (of tables other than a PLM's and a run's: whether the row differs), `cosine f32`
+    (original row with rebuilt row, -1 to 1), `movement f32` (1 - cosine, 0 where the row was kept), `norm_original
+    f32`, `norm_rebuilt f32`, `pos str` (part of speech of the first definition that the run kept; null without one, or
+    where the dictionary does not say), and, with both tables' neighbours, `turnover f32` (share of the ten nearest
+    neighbours that are new, 0 to 1), `hubness_original i32` and `hubness_rebuilt i32` (among how many other rows' ten
+    nearest neighbours the row is; 10 on average).
     """
     cosine = np.clip(row_cosines(comparison.original, comparison.rebuilt), -1, 1)
-    rebuilt = comparison.reconstruction.rebuilt
+    rebuilt = comparison.changed
     columns = {
         "rebuilt": rebuilt,
         "cosine": cosine,
@@ -127,5 +272,7 @@ def token_changes(comparison: Comparison, neighbours: tuple[Neighbours, Neighbou
 
 def parts_of_speech(comparison: Comparison) -> pl.Series:
     """Return the part of speech of each row's first definition, str (V,) with nulls, as its dictionary calls it."""
-    first = comparison.reconstruction.definitions.group_by("token_id").agg(pl.col("pos").cast(pl.String).first())
+    if comparison.definitions is None:
+        return pl.Series("pos", [None] * comparison.vocabulary.height, pl.String)
+    first = comparison.definitions.group_by("token_id").agg(pl.col("pos").cast(pl.String).first())
     return comparison.vocabulary.select("token_id").join(first, on="token_id", how="left", maintain_order="left")["pos"]

@@ -90,5 +90,5 @@ def cancel_run(folder: Path, patience: float = 3.0) -> None:
 
 
 def start_analysis(folder: Path) -> None:
-    """Start the search for neighbours and maps of the run in `folder`; raises as start_run does."""
+    """Start the search for neighbours and maps of the run or pair in `folder`; raises as start_run does."""
     start_run(["analyse", str(folder)], folder / ANALYSIS)

@@ -21,8 +21,8 @@ SUFFIXES = {"safetensors": ".safetensors", "npy": ".npy", "parquet": ".parquet",
 through_router()
 st.title("Export")
 comparison = state.comparison_or_stop()
-folder = state.chosen_run()
-assert folder is not None  # comparison_or_stop has stopped the page otherwise
+made_by_run, folder = comparison.reconstruction, state.chosen_run()
+assert folder is not None  # a reconstruction is a run's
 
 with st.container(border=True):
     st.subheader(as_text(f"{comparison.plm.title}, rebuilt"), anchor=False)
@@ -36,7 +36,7 @@ out = Path(
 force = st.checkbox("Replace an earlier export", key="force")
 if st.button("Export", type="primary", icon=":material/download:"):
     with st.spinner(f"Writing {to}"):
-        written = export(comparison.reconstruction, comparison.plm, to, out, force)
+        written = export(made_by_run, comparison.plm, to, out, force)
     st.session_state["exported"] = (to, written)
 made, path = st.session_state.get("exported", ("", out))
 if made == to:
@@ -48,4 +48,4 @@ if made == to:
     else:
         st.code(f'AutoModel.from_pretrained("{path}")', language="python")
 with st.expander("The card that goes with every export", icon=":material/badge:"):
-    st.json(card(comparison.reconstruction))
+    st.json(card(made_by_run))

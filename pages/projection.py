@@ -18,11 +18,11 @@ COLOURS = {
 through_router()
 st.title("Projection")
 comparison = state.comparison_or_stop()
-folder = state.chosen_run()
+folder = state.analysis_folder(comparison)
 analysis = state.analysis_of(comparison)
 changes = state.changes_of(comparison)
 
-if analysis is None and folder is not None:
+if analysis is None:
     status = analysis_status(folder)
     if status is None or status.state == "complete":  # complete: its cache has been cleared since
         start_analysis(folder)
@@ -43,7 +43,7 @@ known = [name for name, column in COLOURS.items() if column != "turnover" or col
 by = COLOURS[right.selectbox("Colour by", known, key="colour", bind="query-params")]
 maps = analysis.maps if analysis and method == "umap" else state.pca_of(comparison)
 
-for column, name, projection in zip(st.columns(2), ("original", "rebuilt"), maps, strict=True):
+for column, name, projection in zip(st.columns(2), comparison.names, maps, strict=True):
     with column:
         show_map(name, projection, shared_limits(maps), comparison, changes, by)
 st.caption(

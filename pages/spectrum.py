@@ -2,6 +2,7 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
+from defemb_core.comparison import isotropy_of
 from defemb_core.isotropy import GROUPS, MEASURES
 from pages.shared import charts, state
 from pages.shared.router import through_router
@@ -9,8 +10,9 @@ from pages.shared.router import through_router
 through_router()
 st.title("Spectrum and isotropy")
 comparison = state.comparison_or_stop()
-tables = {"original": comparison.original, "rebuilt": comparison.rebuilt}
-isotropy = comparison.reconstruction.evidence["isotropy"]
+first, second = comparison.names
+tables = dict(zip(comparison.names, (comparison.original, comparison.rebuilt), strict=True))
+isotropy = dict(zip(comparison.names, isotropy_of(comparison), strict=True))
 
 in_cards = [name for name in MEASURES if name != "i_w_positive"]
 for column, name in zip(st.columns(len(in_cards)), in_cards, strict=True):
@@ -23,10 +25,10 @@ for column, name in zip(st.columns(len(in_cards)), in_cards, strict=True):
 norms = {name: np.linalg.norm(matrix, axis=1) for name, matrix in tables.items()}
 before, after = (isotropy[table]["all"]["i_w_positive"] for table in tables)
 st.caption(
-    "The rebuilt table and its change against the original, over rows that are neither special nor unused. "
+    "The second table (rebuilt) and its change against the first (original), over rows neither special nor unused. "
     f"With one sign of each eigenvector only, as some papers have it, I(W) goes from {before:.3f} to {after:.3f}."
 )
-if abs(norms["rebuilt"].mean() / norms["original"].mean() - 1) > 0.05:
+if abs(norms[second].mean() / norms[first].mean() - 1) > 0.05:
     st.warning(
         f"The mean norm of the rows went from {norms['original'].mean():.2f} to {norms['rebuilt'].mean():.2f}. Shorter "
         "rows raise I(W) by themselves: judge by the scale-free figures too, or rebuild with matched norms.",

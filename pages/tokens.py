@@ -13,7 +13,7 @@ through_router()
 st.title("Tokens")
 comparison = state.comparison_or_stop()
 changes = state.changes_of(comparison)
-folder = state.chosen_run()
+folder = state.analysis_folder(comparison)
 
 left, right = st.columns([3, 4], gap="large")
 with left:
@@ -30,7 +30,7 @@ with left:
         bind="query-params",
         disabled=bool(wanted),
     )
-    if "turnover" not in changes.columns and folder:
+    if "turnover" not in changes.columns:
         status = analysis_status(folder)
         if status and status.is_active:
             watch_analysis(folder)

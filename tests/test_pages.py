@@ -200,7 +200,7 @@ def test_while_a_run_is_at_work_the_first_page_does_not_offer_another(runs, visi
 def test_a_page_that_a_link_opens_on_a_fresh_server_has_its_sidebar(world, visit, monkeypatch):
     monkeypatch.setattr(PagesManager, "uses_pages_directory", None)
     app = clean(visit("tokens"))
-    assert [box.label for box in app.sidebar.selectbox] == ["PLM (original)", "Run (rebuilt)"]
+    assert [box.label for box in app.sidebar.selectbox] == ["PLM (original)", "Run (rebuilt)", "Compared with"]
 
 
 # With a finished run.

@@ -12,7 +12,7 @@ import polars as pl
 import streamlit as st
 
 from defemb_core.analysis import Analysis, read_analysis
-from defemb_core.comparison import Comparison, open_comparison, token_changes
+from defemb_core.comparison import Comparison, open_comparison, pair_folder, token_changes
 from defemb_core.dictionaries import GLOSSARY, Dictionary, load_dictionary, parts_of
 from defemb_core.dictionaries.glossary_files import user_glossary
 from defemb_core.frequency import Groups, Source, default_source, plm_vocabulary
@@ -25,6 +25,9 @@ from defemb_core.reconstruction import Settings
 from defemb_core.runs import list_runs, runs_folder
 from defemb_core.spectrum import Spectrum, singular_values
 from defemb_core.vocabulary import tokenizer_kind
+
+# Choices of the sidebar that are no run's name: runs' names have no blanks.
+OWN, CHECKPOINT = "the original", "another checkpoint"
 
 
 def plm_named(name: str, revision: str | None = None) -> PLM:
@@ -155,27 +158,60 @@ def chosen_run() -> Path | None:
     return folder if folder and (folder / "config.json").is_file() else None
 
 
+def compared() -> tuple[str, str]:
+    """Return the second and the first table as `open_comparison` takes them; "" for one that is not named yet.
+
+    The first is "" too where it is the own table of the PLM that the second's run was made from.
+    """
+    run, against = chosen_run(), st.session_state.get("against") or OWN
+    checkpoint = st.session_state.get("checkpoint") or ""
+    second = checkpoint if st.session_state.get("run") == CHECKPOINT else str(run or "")
+    if against == CHECKPOINT:
+        return second, checkpoint
+    if against == OWN:
+        return second, "" if run else chosen_plm()
+    return second, str(runs_folder() / against)
+
+
 def comparison_or_stop() -> Comparison:
-    """Return original and rebuilt, or say what to do next and end the page."""
-    folder = chosen_run()
-    if folder is None:
+    """Return the two tables that are compared, or say what to do next and end the page."""
+    second, first = compared()
+    if CHECKPOINT in (st.session_state.get("run"), st.session_state.get("against")) and "" in (second, first):
+        st.info("Name the other checkpoint at the left: a hub name or a folder.", icon=":material/info:")
+        st.stop()
+    if not second:
         st.info("There is no rebuilt table yet. Rebuild one: it takes seconds.", icon=":material/info:")
         st.page_link("pages/reconstruction.py", label="Go to Reconstruction", icon=":material/construction:")
         st.stop()
-    stamps = (folder / "config.json").stat().st_mtime_ns, _stamp(_made_from(folder) or "")
-    return _comparison(str(folder), stamps)
+    return _comparison(second, first, (*_table_stamps(second), *_table_stamps(first)))
+
+
+def _table_stamps(name: str) -> tuple[float, ...]:
+    """Return when a run, or a PLM's files, last changed."""
+    try:
+        if (Path(name) / "evidence.json").is_file():
+            return (Path(name) / "config.json").stat().st_mtime, _stamp(_made_from(Path(name)) or "")
+    except (OSError, ValueError):  # no path: a PLM's name
+        pass
+    return (_stamp(name),)
 
 
 @st.cache_resource(show_spinner="Opening the run", max_entries=4)
-def _comparison(folder: str, stamps: tuple[int, float]) -> Comparison:
+def _comparison(second: str, first: str, stamps: tuple[float, ...]) -> Comparison:
     del stamps  # only part of the key: a run rebuilt under the same name is another run, a PLM's new files another PLM
-    return open_comparison(Path(folder), plm_named)
+    return open_comparison(second, plm_named, first)
+
+
+def analysis_folder(comparison: Comparison) -> Path:
+    """Return the folder to find the two tables' neighbours and maps in: the run's, or one of the pair's own."""
+    second, first = compared()
+    return Path(second) if comparison.is_usual else pair_folder(comparison, second, first)
 
 
 def analysis_of(comparison: Comparison) -> Analysis | None:
     """Return neighbours and UMAP maps if they have been found, else None; looked up again until they are there."""
     known: dict[str, Analysis] = _analyses()
-    key = comparison.plm.digest + comparison.rebuilt_digest
+    key = comparison.original_digest + comparison.rebuilt_digest
     if key not in known:
         found = read_analysis(comparison)
         if found is None:
@@ -205,7 +241,7 @@ def _changes(_comparison: Comparison, key: str, with_neighbours: bool) -> pl.Dat
 
 def pca_of(comparison: Comparison) -> tuple[Projection, ...]:
     """Return both tables' PCA maps on the original's axes."""
-    return _pca(comparison, comparison.plm.digest + comparison.rebuilt_digest)
+    return _pca(comparison, comparison.original_digest + comparison.rebuilt_digest)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Projecting")
@@ -222,14 +258,14 @@ def unit_rows(_matrix: np.ndarray, digest: str) -> np.ndarray:
 
 
 def spectrum_of(comparison: Comparison, table: str, group: str, centred: bool) -> Spectrum:
-    """Return the singular values of the "original" or "rebuilt" table, of one frequency group's rows or of "all"."""
+    """Return the singular values of one table, by its name, of one frequency group's rows or of "all"."""
     return _spectrum(comparison, comparison.key, table, group, centred)
 
 
 @st.cache_resource(max_entries=24, show_spinner="Computing spectra")
 def _spectrum(_comparison: Comparison, key: str, table: str, group: str, centred: bool) -> Spectrum:
     del key
-    matrix: np.ndarray = getattr(_comparison, table)
+    matrix = _comparison.original if table == _comparison.names[0] else _comparison.rebuilt
     if group != "all":
         matrix = matrix[(_comparison.vocabulary["group"] == group).to_numpy()]
     return singular_values(matrix, centred)

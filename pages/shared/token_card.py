@@ -31,15 +31,22 @@ def show_token(comparison: Comparison, changes: pl.DataFrame, token_id: int) -> 
     _show_definitions(comparison, token_id, token["rebuilt"])
     before, after = st.columns(2)
     with before:
-        st.markdown("**Nearest in the original**")
-        _show_neighbours(comparison, comparison.original, comparison.plm.digest, token_id, "original")
+        st.markdown(f"**Nearest in {_the(comparison, 0)}**")
+        _show_neighbours(comparison, comparison.original, comparison.original_digest, token_id, "original")
     with after:
-        st.markdown("**Nearest in the rebuilt**")
+        st.markdown(f"**Nearest in {_the(comparison, 1)}**")
         _show_neighbours(comparison, comparison.rebuilt, comparison.rebuilt_digest, token_id, "rebuilt")
 
 
+def _the(comparison: Comparison, side: int) -> str:
+    """Return what a table is called in a sentence."""
+    return f"the {comparison.names[side]}" if comparison.is_usual else as_text(comparison.names[side])
+
+
 def _show_definitions(comparison: Comparison, token_id: int, rebuilt: bool) -> None:
-    senses = comparison.reconstruction.definitions.filter(pl.col("token_id") == token_id)
+    if comparison.definitions is None:  # two checkpoints
+        return
+    senses = comparison.definitions.filter(pl.col("token_id") == token_id)
     if senses.is_empty():
         row = "its row is new all the same, by a method without definitions" if rebuilt else "its row is the original's"
         st.info(f"The dictionary has no definition of this token: {row}.", icon=":material/info:")
