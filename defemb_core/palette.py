@@ -1,6 +1,6 @@
 """What colours mean, on every chart alike: the two tables, the frequency groups, the kinds, and values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +11,8 @@ from defemb_core.errors import SettingsError
 # All of these keep a contrast of 3:1 or nearly so to white and to the app's dark background, and differ in lightness or
 # along the blue-yellow axis, which people see who do not tell red from green.
 TABLE_COLOURS = {"original": "#0072b2", "rebuilt": "#d55e00"}
+# Further tables beside those two, in this order, then from the first again.
+MORE_TABLES = ("#5a7d00", "#b0479b", "#007f8a", "#8a4b2a")
 NEUTRAL = "#6b6b6b"
 # An ordinal scale, from the most to the least frequent: blue to yellow, dark to light.
 GROUP_COLOURS = {"frequent": "#6a51c8", "medium": "#16947f", "rare": "#c08a00", "none": NEUTRAL}
@@ -82,6 +84,12 @@ class ColourBy:
         else:
             masks = {category: self.values == category for category in self.colours}
         return {name: np.flatnonzero(mask).astype(np.int32) for name, mask in masks.items() if mask.any()}
+
+
+def table_colours(compared: tuple[str, str], others: Sequence[str] = ()) -> dict[str, str]:
+    """Return a colour for each table; the two compared have the hues of original and rebuilt, whatever their names."""
+    more = {name: MORE_TABLES[number % len(MORE_TABLES)] for number, name in enumerate(others)}
+    return {**more, **dict(zip(compared, TABLE_COLOURS.values(), strict=True))}
 
 
 def colour_by_group(vocabulary: pl.DataFrame) -> ColourBy:

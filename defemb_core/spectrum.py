@@ -113,6 +113,15 @@ class Spectrum:
         return self.values / self.values[0] if self.values[0] > 0 else self.values.copy()
 
     @property
+    def cumulative_variance(self) -> np.ndarray:
+        """Share of the sum of squares in the first 1, 2, ... values, float64, ascending to 1; zeros if all are 0.
+
+        Of a centred spectrum these are shares of the variance.
+        """
+        squares = np.square(self.values)
+        return np.cumsum(squares) / squares.sum() if squares.any() else squares
+
+    @property
     def effective_rank(self) -> float:
         """Exp of the entropy of the values' shares, 1 to min(V, H) (Roy & Vetterli 2007)."""
         return effective_rank(self.values)

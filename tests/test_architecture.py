@@ -15,14 +15,23 @@ ORDER = [
     "plm_files", "plm", "vocabulary", "frequency",
     "dictionaries", "definitions", "prompts", "pieces", "devices", "states", "features_files", "features", "mentions",
     "definitionemb", "evaluation", "presets", "student", "training_files", "training_loop", "training", "trained",
-    "spectrum", "isotropy", "neighbours", "hubness", "trustworthiness", "projection", "umap_projection",
+    "spectrum", "isotropy", "neighbours", "cosines", "hubness", "trustworthiness", "projection", "umap_projection",
     "baselines", "methods", "relevance", "reconstruction", "reconstruction_files", "sizes", "costs", "estimate",
     "comparison", "analysis", "palette", "figures",
     "export_card", "export_checkpoint", "export", "runs", "processes", "terminal",
     "cli_options", "cli_estimate", "cli_dictionary", "cli", "__main__",
 ]  # fmt: skip
 """Every module and package of the core; each may import those before it."""
-ANALYSES = {"spectrum", "isotropy", "neighbours", "hubness", "trustworthiness", "projection", "umap_projection"}
+ANALYSES = {
+    "spectrum",
+    "isotropy",
+    "neighbours",
+    "cosines",
+    "hubness",
+    "trustworthiness",
+    "projection",
+    "umap_projection",
+}
 HEAVY = {"torch", "transformers", "umap", "sklearn", "numba", "pynndescent", "sentence_transformers"}
 SCREEN = {"streamlit", "pages", "app"}
 

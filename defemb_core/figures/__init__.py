@@ -1,15 +1,19 @@
 """Plotly figures of results, for the app and for notebooks: readable on white and on dark pages."""
 
-from defemb_core.figures.charts import coverage_figure, isotropy_figure, norm_figure, spectrum_figure
+from defemb_core.figures.charts import coverage_figure, isotropy_figure, norm_figure
+from defemb_core.figures.data import figure_data
 from defemb_core.figures.layout import describe, escape_hover
 from defemb_core.figures.maps import TraceRows, map_figure, rows_in_box, rows_in_polygon, selected_rows, trace_rows
+from defemb_core.figures.spectra import cosine_figure, spectrum_figure, variance_figure
 from defemb_core.figures.training import loss_figure
 
 __all__ = [
     "TraceRows",
+    "cosine_figure",
     "coverage_figure",
     "describe",
     "escape_hover",
+    "figure_data",
     "isotropy_figure",
     "loss_figure",
     "map_figure",
@@ -19,4 +23,5 @@ __all__ = [
     "selected_rows",
     "spectrum_figure",
     "trace_rows",
+    "variance_figure",
 ]
