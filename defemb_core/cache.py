@@ -1,4 +1,4 @@
-"""Where defemb keeps what it can make again, and how a file gets there whole or not at all."""
+"""Where defemb keeps files, and how a file gets there whole or not at all."""
 
 import hashlib
 import json
@@ -25,6 +25,17 @@ def cache_folder() -> Path:
     """
     named = os.environ.get("DEFEMB_CACHE")
     return Path(named).expanduser().absolute() if named else platformdirs.user_cache_path("defemb", appauthor=False)
+
+
+def data_folder() -> Path:
+    """Folder for what a user wrote: the glossary, kept selections.
+
+    Returns:
+        The folder that the environment variable DEFEMB_DATA names, else the operating system's place for a user's
+        data. It need not exist yet.
+    """
+    named = os.environ.get("DEFEMB_DATA")
+    return Path(named).expanduser().absolute() if named else platformdirs.user_data_path("defemb", appauthor=False)
 
 
 def temporary_neighbour(path: Path) -> Path:

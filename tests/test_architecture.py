@@ -17,7 +17,7 @@ ORDER = [
     "definitionemb", "evaluation", "presets", "student", "training_files", "training_loop", "training", "trained",
     "spectrum", "isotropy", "neighbours", "cosines", "hubness", "trustworthiness", "projection", "umap_projection",
     "baselines", "methods", "relevance", "reconstruction", "reconstruction_files", "sizes", "costs", "estimate",
-    "comparison", "analysis", "palette", "figures",
+    "comparison", "analysis", "selections", "palette", "figures",
     "export_card", "export_checkpoint", "export", "runs", "processes", "terminal",
     "cli_options", "cli_estimate", "cli_dictionary", "cli", "__main__",
 ]  # fmt: skip

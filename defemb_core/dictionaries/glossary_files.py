@@ -1,14 +1,13 @@
 """A glossary's file, of whatever format: what its content says it is counts, not its name."""
 
 import io
-import os
 import zipfile
 from pathlib import Path
 from typing import Any, Final
 
-import platformdirs
 import polars as pl
 
+from defemb_core.cache import data_folder
 from defemb_core.dictionaries.glossary_columns import CELLS, Columns, Table, find_columns, no_columns
 from defemb_core.dictionaries.glossary_encoding import as_text
 from defemb_core.dictionaries.glossary_text import read_text
@@ -27,12 +26,9 @@ def user_glossary() -> Path:
     """Return where the user's own glossary lies, which the app writes to and the dictionary `glossary` names.
 
     Returns:
-        `glossary.csv` in the folder that the environment variable DEFEMB_DATA names, else in the operating system's
-        place for a user's data. It need not exist yet.
+        `glossary.csv` in the user's data folder. It need not exist yet.
     """
-    named = os.environ.get("DEFEMB_DATA")
-    folder = Path(named).expanduser().absolute() if named else platformdirs.user_data_path("defemb", appauthor=False)
-    return folder / "glossary.csv"
+    return data_folder() / "glossary.csv"
 
 
 def read_content(path: Path) -> bytes:
