@@ -60,9 +60,9 @@ def keep_selection(vocabulary: pl.DataFrame, name: str, rows: np.ndarray) -> str
             the data folder cannot be written.
     """
     name, chosen = name.strip(), np.unique(rows)
-    if not name or len(name) > LONGEST_NAME or plain(name) != name:
+    if not name or len(name) > LONGEST_NAME or plain(name, LONGEST_NAME) != name:
         raise SettingsError(
-            f"a selection cannot be named {plain(name)[:LONGEST_NAME]!r}; write 1 to {LONGEST_NAME} plain characters"
+            f"a selection cannot be named {plain(name, LONGEST_NAME)!r}; write 1 to {LONGEST_NAME} plain characters"
         )
     if not chosen.size:
         raise SettingsError(f"no token is selected, so that {name!r} would be empty; select some first")

@@ -56,6 +56,8 @@ def test_an_unknown_way_is_named():
 
 def test_selections_are_kept_by_name_and_found_again(vocabulary):
     assert keep_selection(vocabulary, " zeta ", FIRST) == "zeta"
+    keep_selection(vocabulary, "z" * LONGEST_NAME, FIRST)
+    forget_selection(vocabulary, "z" * LONGEST_NAME)
     keep_selection(vocabulary, "Alpha/../beta", SECOND)
     assert rows(kept_selections(vocabulary)) == {"Alpha/../beta": [3, 4, 5], "zeta": [1, 3, 5]}
     assert list(kept_selections(vocabulary)) == ["Alpha/../beta", "zeta"]
