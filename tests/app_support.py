@@ -15,7 +15,9 @@ from tiny import BERT_SPECIAL
 from tiny_wordnet import Synset, write_tiny_wordnet
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
+from defemb_core.cache import write_json
 from defemb_core.cli import main
+from pages.shared.tour import SENTENCES
 
 WORDS = tuple("".join(parts) for parts in product("bdkm", "ae", "lnr", "iou", ["", "t"]))
 UNDEFINED = tuple(word + "sh" for word in WORDS[:30])
@@ -66,6 +68,7 @@ def build_world(folder: Path) -> World:
     """Write PLM and lexicon; no run yet."""
     world = World(folder)
     save_plm(world.plm)
+    write_json(folder / "data" / "tour.json", list(SENTENCES))  # the tour has been taken
     with mock.patch.object(tiny_wordnet, "SYNSETS", tiny_wordnet.SYNSETS + tuple(_synsets())):
         write_tiny_wordnet(folder / "wordnet")
     return world
