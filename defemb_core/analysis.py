@@ -97,6 +97,11 @@ def read_analysis(comparison: Comparison, settings: UmapSettings | None = None, 
     return None
 
 
+def read_neighbours(digest: str, rows: int) -> Neighbours | None:
+    """Return the neighbours of the table with this digest if they are on disk, else None; never computes."""
+    return _read_neighbours(_neighbours_path(digest, rows))
+
+
 def _neighbours_path(digest: str, rows: int) -> Path:
     return cache_folder() / "neighbours" / f"{digest}-cosine-{min(KEPT_NEIGHBOURS, rows - 1)}.npz"
 

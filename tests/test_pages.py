@@ -470,7 +470,7 @@ def test_without_an_analysis_pca_is_shown_and_one_is_started(copied, visit, monk
 
 
 def test_spectra_by_group_are_told_apart(visit, evidence):
-    app = clean(visit("spectrum", **{"by-group": True}))
+    app = clean(visit("spectrum", rows=["frequent", "medium", "rare"]))
     spectra = json.loads(app.get("plotly_chart")[1].proto.spec)["data"]
     names = [f"{table}, {group}" for table in ("original", "rebuilt") for group in ("frequent", "medium", "rare")]
     assert [line["name"] for line in spectra] == names
@@ -562,7 +562,7 @@ def test_isotropy_is_that_of_the_evidence(visit, evidence):
     assert metrics(app)[0] == f"{evidence['isotropy']['rebuilt']['all']['i_w']:.3f}"
 
 
-@pytest.mark.parametrize("switch", ["normalised", "centred", "by-group"])
+@pytest.mark.parametrize("switch", ["normalised", "centred", "log"])
 def test_spectra_can_be_switched(switch, visit):
     before = charts(visit("spectrum", **{switch: False}))
     after = charts(clean(visit("spectrum", **{switch: True})))

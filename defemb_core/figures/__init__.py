@@ -4,7 +4,7 @@ from defemb_core.figures.charts import coverage_figure, isotropy_figure, norm_fi
 from defemb_core.figures.data import figure_data
 from defemb_core.figures.layout import describe, escape_hover
 from defemb_core.figures.maps import TraceRows, map_figure, rows_in_box, rows_in_polygon, selected_rows, trace_rows
-from defemb_core.figures.spectra import cosine_figure, spectrum_figure, variance_figure
+from defemb_core.figures.spectra import cosine_figure, hubness_figure, spectrum_figure, variance_figure
 from defemb_core.figures.training import loss_figure
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "describe",
     "escape_hover",
     "figure_data",
+    "hubness_figure",
     "isotropy_figure",
     "loss_figure",
     "map_figure",

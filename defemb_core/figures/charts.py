@@ -8,7 +8,7 @@ import polars as pl
 
 from defemb_core.errors import SettingsError
 from defemb_core.figures.layout import escape_hover, lay_out, number, span
-from defemb_core.figures.series import Colours, line_of, step_trace
+from defemb_core.figures.series import Colours, line_of, make_room, step_trace
 from defemb_core.isotropy import GROUPS, MEASURES, Isotropy
 from defemb_core.palette import GRID, GROUP_COLOURS, KIND_COLOURS, NEUTRAL
 from defemb_core.text import plain
@@ -110,6 +110,7 @@ def norm_figure(
     note = f"{bins} bins of {number(float(edges[1] - edges[0]))} each; no row left out"
     description = f"Histogram {plain(title)!r} of row norms. {'; '.join(told)}."
     lay_out(figure, title, note, "Euclidean norm of a row (units of the table)", "rows (count)", description)
+    make_room(figure)
     return figure.update_yaxes(rangemode="tozero")
 
 

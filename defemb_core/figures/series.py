@@ -11,6 +11,8 @@ from defemb_core.isotropy import GROUPS
 from defemb_core.palette import NEUTRAL, TABLE_COLOURS
 
 _DASHES = {"": "solid", "frequent": "dash", "medium": "dashdot", "rare": "dot"}
+# Characters of names that stand in pairs in the legend of a chart half as wide as a page.
+_SHORT_NAME = 16
 Colours = Mapping[str, str] | None
 """Colours of tables by their names; None for the usual ones of original and rebuilt."""
 
@@ -58,3 +60,10 @@ def step_trace(name: str, counts: np.ndarray, edges: np.ndarray, hover: str, col
         showlegend=True,
         hovertemplate=hover,
     )
+
+
+def make_room(figure: go.Figure) -> None:
+    """Make a figure taller for a legend of many lines, which would press it together; short names stand in pairs."""
+    abreast = 2 if max((len(trace.name) for trace in figure.data), default=0) <= _SHORT_NAME else 1
+    more = max(0, -(-len(figure.data) // abreast) - 1)
+    figure.update_layout(height=figure.layout.height + 20 * more)

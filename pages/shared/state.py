@@ -23,7 +23,6 @@ from defemb_core.plm import PLM, load_plm
 from defemb_core.projection import Projection, project_pca
 from defemb_core.reconstruction import Settings
 from defemb_core.runs import list_runs, runs_folder
-from defemb_core.spectrum import Spectrum, singular_values
 from defemb_core.vocabulary import tokenizer_kind
 
 # Choices of the sidebar that are no run's name: runs' names have no blanks.
@@ -255,17 +254,3 @@ def unit_rows(_matrix: np.ndarray, digest: str) -> np.ndarray:
     """Return the table's rows at length 1, so that a click on a token is one product."""
     del digest
     return normalise_rows(_matrix)
-
-
-def spectrum_of(comparison: Comparison, table: str, group: str, centred: bool) -> Spectrum:
-    """Return the singular values of one table, by its name, of one frequency group's rows or of "all"."""
-    return _spectrum(comparison, comparison.key, table, group, centred)
-
-
-@st.cache_resource(max_entries=24, show_spinner="Computing spectra")
-def _spectrum(_comparison: Comparison, key: str, table: str, group: str, centred: bool) -> Spectrum:
-    del key
-    matrix = _comparison.original if table == _comparison.names[0] else _comparison.rebuilt
-    if group != "all":
-        matrix = matrix[(_comparison.vocabulary["group"] == group).to_numpy()]
-    return singular_values(matrix, centred)

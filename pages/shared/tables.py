@@ -52,8 +52,14 @@ def show(frame: pl.DataFrame, name: str, total: int | None = None, select: bool 
     cut = f", the first {SHOWN:,} shown" if frame.height > SHOWN else ""
     line, button = st.columns([2, 1], vertical_alignment="center")
     line.caption(f"{frame.height:,} of {total or frame.height:,} rows{cut}.")
-    button.download_button(
+    with button:
+        csv_button(frame, name)
+    return list(event["selection"]["rows"]) if select else []
+
+
+def csv_button(frame: pl.DataFrame, name: str) -> None:
+    """Offer all of a frame as a CSV file that no spreadsheet runs as a formula."""
+    st.download_button(
         "CSV", lambda: formula_safe(frame).write_csv().encode(), f"{name}.csv", "text/csv", key=f"csv-{name}",
         icon=":material/download:", type="tertiary", on_click="ignore",
     )  # fmt: skip
-    return list(event["selection"]["rows"]) if select else []
