@@ -6,69 +6,143 @@ Both tables go through the same code.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from defemb_core.cache import cache_folder, write_atomically
+from defemb_core.analysis_files import kept_map, kept_neighbours, map_path, neighbours_at, neighbours_path, read_map
 from defemb_core.comparison import Comparison
-from defemb_core.errors import RunError
 from defemb_core.neighbours import Neighbours, nearest_neighbours
 from defemb_core.progress import Clock, Progress
-from defemb_core.projection import Projection, align
-from defemb_core.umap_projection import UmapSettings, project_umap
+from defemb_core.projection import Projection, align, place_rows, project_pca
+from defemb_core.projection_settings import ProjectionSettings, subset_rows
+from defemb_core.trustworthiness import measure_trust
+from defemb_core.umap_projection import project_umap
 
 # Neighbours kept of each row; 15 shape a UMAP map, 10 measure turnover.
 KEPT_NEIGHBOURS = 20
-# Share of each stage in the time that an analysis takes, measured on the bundled PLM; the bar moves by these.
-ANALYSIS_SHARES = {
-    "neighbours of the original": 0.15,
-    "neighbours of the rebuilt": 0.15,
-    "map of the original": 0.4,
-    "map of the rebuilt": 0.3,
+# The stages of an analysis and how long they take on the bundled PLM, in seconds on two free cores.
+STAGES = {
+    "neighbours of the original": 5.0,
+    "neighbours of the rebuilt": 5.0,
+    "map of the original": 14.0,
+    "map of the rebuilt": 13.0,
 }
+# The same of a map that is not a UMAP fit, most of it the measuring of its trustworthiness.
+_QUICK_MAP = 2.0
+Tell = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What takes seconds to compute of a comparison: (original, rebuilt) each."""
+    """What takes seconds to compute of a comparison: (original, rebuilt) each.
+
+    Attributes:
+        neighbours: of all rows, by cosine.
+        maps: of the settings' rows, in that order, both with their trustworthiness.
+        rows: int32 (n,), ascending: the rows that are on the maps.
+        settings: of the maps.
+    """
 
     neighbours: tuple[Neighbours, Neighbours]
     maps: tuple[Projection, Projection]
+    rows: np.ndarray
+    settings: ProjectionSettings
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A comparison's maps with some settings: their rows, and where they are kept."""
+
+    comparison: Comparison
+    settings: ProjectionSettings
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """The rows on the maps, int32."""
+        both = self.comparison
+        return subset_rows(self.settings.subset, both.vocabulary, both.changed)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows are on the maps."""
+        return self.rows.size == self.comparison.plm.rows
+
+    @cached_property
+    def rows_key(self) -> str:
+        """What tells these rows from others, empty for all rows."""
+        return "" if self.is_whole else hashlib.sha256(self.rows.tobytes()).hexdigest()[:16]
+
+    @cached_property
+    def tables(self) -> tuple[np.ndarray, np.ndarray]:
+        """These rows of both tables, (n, H) each."""
+        both = self.comparison
+        return (both.original, both.rebuilt) if self.is_whole else (both.original[self.rows], both.rebuilt[self.rows])
+
+    @cached_property
+    def map_paths(self) -> tuple[Path, Path]:
+        """Files of the maps. The first one is the same whichever table is laid beside it."""
+        settings = asdict(replace(self.settings.relevant, subset="all", mode="each"))
+        digests = _digests(self.comparison)
+        first = [digests[0], self.rows_key, settings]
+        return map_path(first), map_path([*first, self.settings.mode, digests[1]])
+
+    def neighbours(self, which: int, tell: Tell) -> Neighbours:
+        """Neighbours that shape a table's UMAP map, among the rows on it; those kept of all rows where they will do."""
+        metric, others = self.settings.metric, self.rows.size - 1
+        k = min(max(KEPT_NEIGHBOURS, self.settings.neighbours), others)
+        path = neighbours_path(_digests(self.comparison)[which], k, metric, self.rows_key)
+        return kept_neighbours(path, self.tables[which], k, metric, tell)
 
 
 def analyse(
-    comparison: Comparison, settings: UmapSettings | None = None, seed: int = 0, progress: Progress | None = None
+    comparison: Comparison, settings: ProjectionSettings | None = None, progress: Progress | None = None
 ) -> Analysis:
-    """Find both tables' exact neighbours and UMAP maps, from disk where they are known.
+    """Find both tables' exact neighbours and their maps with the trustworthiness of each, from disk where known."""
+    task, report = _Task(comparison, settings or ProjectionSettings()), progress or Clock().tell
 
-    The second map starts from the first one's coordinates and is Procrustes-aligned to it, so that they can be read
-    side by side.
-    """
-    settings = settings or UmapSettings()
-    report = progress or Clock().tell
-
-    def stage(name: str) -> Callable[[int, int], None]:
+    def stage(name: str) -> Tell:
         return lambda done, total: report(name, done, total)
 
-    names = list(ANALYSIS_SHARES)
-    first, second = neighbours_of_both(comparison, report)
-    key = (comparison.original_digest, seed, asdict(settings))
-    first_map = _kept_map(
-        _map_path(*key),
-        lambda: project_umap(comparison.original, first, seed=seed, settings=settings, progress=stage(names[2])),
-    )
+    names = list(STAGES)
+    _ = task.rows  # refuses a subset that is none before the long work
+    neighbours = neighbours_of_both(comparison, report)
+    first = kept_map(task.map_paths[0], lambda: _first_map(task, stage(names[2])))
+    second = kept_map(task.map_paths[1], lambda: _second_map(task, first, stage(names[3])))
+    return Analysis(neighbours, (first, second), task.rows, task.settings)
 
-    def second_map() -> Projection:
-        made = project_umap(
-            comparison.rebuilt, second, first_map.coordinates, seed=seed, settings=settings, progress=stage(names[3])
-        )
-        return Projection(align(first_map.coordinates, made.coordinates), made.method, made.settings, made.seconds)
 
-    return Analysis((first, second), (first_map, _kept_map(_map_path(*key, comparison.rebuilt_digest), second_map)))
+def read_analysis(comparison: Comparison, settings: ProjectionSettings | None = None) -> Analysis | None:
+    """Return the analysis if all of it is on disk, else None; never computes.
+
+    Raises:
+        SettingsError: the settings' subset has too few rows or is not known.
+    """
+    task = _Task(comparison, settings or ProjectionSettings())
+    first, second = (read_map(path) for path in task.map_paths)
+    if not (first and second):  # made last: without them the neighbours, which are larger, need not be read
+        return None
+    neighbours = known_neighbours(comparison)
+    return Analysis(neighbours, (first, second), task.rows, task.settings) if neighbours else None
+
+
+def analysis_shares(comparison: Comparison, settings: ProjectionSettings) -> dict[str, float]:
+    """Return the share of each stage in the time that an analysis will take, 0 for what is on disk; they sum to 1."""
+    task = _Task(comparison, settings)
+    seconds = dict(STAGES)
+    if settings.method == "pca":
+        seconds["map of the original"] = _QUICK_MAP
+    if settings.method == "pca" or settings.mode == "place":
+        seconds["map of the rebuilt"] = _QUICK_MAP
+    whole = [neighbours_path(digest, _kept(comparison)) for digest in _digests(comparison)]
+    for name, path in zip(STAGES, (*whole, *task.map_paths), strict=True):
+        if path.exists():
+            seconds[name] = 0.0
+    total = sum(seconds.values())
+    return {name: part / total if total else 1 / len(STAGES) for name, part in seconds.items()}
 
 
 def neighbours_of_both(comparison: Comparison, progress: Progress | None = None) -> tuple[Neighbours, Neighbours]:
@@ -76,89 +150,94 @@ def neighbours_of_both(comparison: Comparison, progress: Progress | None = None)
 
     They come from disk where they are known, else in some ten seconds for 30,000 rows.
     """
-    report = progress or Clock().tell
-    before, after = list(ANALYSIS_SHARES)[:2]
-    return (
-        _neighbours(comparison.original, comparison.original_digest, lambda done, total: report(before, done, total)),
-        _neighbours(comparison.rebuilt, comparison.rebuilt_digest, lambda done, total: report(after, done, total)),
-    )
+    report, k = progress or Clock().tell, _kept(comparison)
+
+    def found(name: str, digest: str, matrix: np.ndarray) -> Neighbours:
+        return kept_neighbours(
+            neighbours_path(digest, k), matrix, k, "cosine", lambda done, total: report(name, done, total)
+        )
+
+    names, digests = list(STAGES), _digests(comparison)
+    return found(names[0], digests[0], comparison.original), found(names[1], digests[1], comparison.rebuilt)
 
 
-def read_analysis(comparison: Comparison, settings: UmapSettings | None = None, seed: int = 0) -> Analysis | None:
-    """Return the analysis if all of it is on disk, else None; never computes."""
-    key = (comparison.original_digest, seed, asdict(settings or UmapSettings()))
-    tables = (comparison.original_digest, comparison.rebuilt_digest)
-    maps = [_read_map(_map_path(*key)), _read_map(_map_path(*key, comparison.rebuilt_digest))]
-    if not all(maps):  # made last: without them the neighbours, which are larger, need not be read
-        return None
-    neighbours = [_read_neighbours(_neighbours_path(digest, comparison.plm.rows)) for digest in tables]
-    if neighbours[0] and neighbours[1] and maps[0] and maps[1]:
-        return Analysis((neighbours[0], neighbours[1]), (maps[0], maps[1]))
-    return None
+def known_neighbours(comparison: Comparison) -> tuple[Neighbours, Neighbours] | None:
+    """Return what neighbours_of_both finds if it is on disk, else None; never computes."""
+    first, second = (read_neighbours(digest, comparison.plm.rows) for digest in _digests(comparison))
+    return (first, second) if first and second else None
 
 
 def read_neighbours(digest: str, rows: int) -> Neighbours | None:
     """Return the neighbours of the table with this digest if they are on disk, else None; never computes."""
-    return _read_neighbours(_neighbours_path(digest, rows))
+    return neighbours_at(neighbours_path(digest, min(KEPT_NEIGHBOURS, rows - 1)))
 
 
-def _neighbours_path(digest: str, rows: int) -> Path:
-    return cache_folder() / "neighbours" / f"{digest}-cosine-{min(KEPT_NEIGHBOURS, rows - 1)}.npz"
+def _first_map(task: _Task, tell: Tell) -> Projection:
+    """The original's map."""
+    table = task.tables[0]
+    if task.settings.method == "pca":
+        made = project_pca([table])[0]
+    else:
+        near = task.neighbours(0, _part(tell, 0.0, 0.3))
+        made = project_umap(
+            table, near, seed=task.settings.seed, settings=task.settings.umap, progress=_part(tell, 0.3, 0.9)
+        )
+    return _judged(task, table, made, _part(tell, 0.9, 1.0))
 
 
-def _map_path(digest: str, seed: int, settings: dict[str, object], started_from: str = "") -> Path:
-    key = json.dumps([1, digest, seed, settings, started_from], sort_keys=True)
-    return cache_folder() / "maps" / f"{hashlib.sha256(key.encode()).hexdigest()}.npz"
+def _second_map(task: _Task, first: Projection, tell: Tell) -> Projection:
+    """The rebuilt table's map, beside the original's."""
+    original, table = task.tables
+    settings = task.settings
+    if settings.method == "pca":
+        made = project_pca([original, table] if settings.mode == "place" else [table])[-1]
+        if settings.mode == "each":
+            made = replace(made, coordinates=_same_signs(first.coordinates, made.coordinates))
+    elif settings.mode == "place":
+        made = Projection(_placed(task, first, _part(tell, 0.0, 0.9)), "umap", asdict(settings))
+    else:
+        near = task.neighbours(1, _part(tell, 0.0, 0.3))
+        made = project_umap(
+            table, near, first.coordinates,
+            seed=settings.seed, settings=settings.umap, progress=_part(tell, 0.3, 0.9),
+        )  # fmt: skip
+        made = replace(made, coordinates=align(first.coordinates, made.coordinates))
+    return _judged(task, table, made, _part(tell, 0.9, 1.0))
 
 
-def _neighbours(matrix: np.ndarray, digest: str, progress: Callable[[int, int], None]) -> Neighbours:
-    path = _neighbours_path(digest, len(matrix))
-    kept = _read_neighbours(path)
-    if kept:
-        return kept
-    found = nearest_neighbours(matrix, min(KEPT_NEIGHBOURS, len(matrix) - 1), progress=progress)
-    _write_arrays(path, indices=found.indices, similarities=found.similarities)
-    return found
+def _placed(task: _Task, first: Projection, tell: Tell) -> np.ndarray:
+    """Places of the rebuilt table's rows on the original's map: those that were kept have theirs."""
+    original, table = task.tables
+    moved = np.flatnonzero((original != table).any(axis=1))
+    places = first.coordinates.copy()
+    if moved.size:
+        k = min(task.settings.neighbours, len(original))
+        found = nearest_neighbours(original, k, task.settings.metric, of=table[moved], progress=tell)
+        places[moved] = place_rows(first.coordinates, found)
+    return places
 
 
-def _read_neighbours(path: Path) -> Neighbours | None:
-    arrays = _read_arrays(path)
-    whole = arrays and {"indices", "similarities"} <= arrays.keys()
-    return Neighbours(arrays["indices"], arrays["similarities"]) if arrays and whole else None
+def _same_signs(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """`other` with each axis mirrored that runs against the reference's: the sign of a principal direction is free."""
+    agreement = np.einsum("ij,ij->j", reference - reference.mean(axis=0), other - other.mean(axis=0))
+    return other * np.where(agreement < 0, -1, 1).astype(np.float32)
 
 
-def _kept_map(path: Path, make: Callable[[], Projection]) -> Projection:
-    kept = _read_map(path)
-    if kept:
-        return kept
-    made = make()
-    _write_arrays(path, coordinates=made.coordinates, seconds=np.array(made.seconds))
-    return made
+def _judged(task: _Task, table: np.ndarray, made: Projection, tell: Tell) -> Projection:
+    """A map with its trustworthiness, judged in the metric that it was made with."""
+    metric = task.settings.relevant.metric
+    return replace(made, trust=measure_trust(table, made.coordinates, metric, progress=tell))
 
 
-def _read_map(path: Path) -> Projection | None:
-    arrays = _read_arrays(path)
-    whole = arrays and {"coordinates", "seconds"} <= arrays.keys()
-    return Projection(arrays["coordinates"], "umap", {}, float(arrays["seconds"])) if arrays and whole else None
+def _part(tell: Tell, start: float, end: float) -> Tell:
+    """Progress within a part of a stage, told in thousandths of the whole."""
+    return lambda done, total: tell(round(1000 * (start + (end - start) * done / max(total, 1))), 1000)
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except Exception:  # absent or damaged, which zipfile reports in a dozen ways: it is only a cache
-        return None
+def _kept(comparison: Comparison) -> int:
+    """How many neighbours of each row are kept."""
+    return min(KEPT_NEIGHBOURS, comparison.plm.rows - 1)
 
 
-def _write_arrays(path: Path, **arrays: np.ndarray) -> None:
-    def write(to: Path) -> None:
-        with to.open("wb") as file:  # savez would append .npz to a bare name
-            np.savez(file, allow_pickle=False, **arrays)
-
-    try:
-        write_atomically(path, write)
-    except OSError as exc:
-        raise RunError(
-            f"cannot write to the cache folder {str(cache_folder())!r} ({exc.strerror or exc}); "
-            "set DEFEMB_CACHE to a folder with space that you may write to"
-        ) from None
+def _digests(comparison: Comparison) -> tuple[str, str]:
+    return comparison.original_digest, comparison.rebuilt_digest

@@ -14,6 +14,7 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from defemb_core.cli_analyse import add_analyse, analyse_run, read_projection, trust_lines
 from defemb_core.cli_dictionary import add_dictionary, dictionary_lines
 from defemb_core.cli_estimate import add_estimate, announcement, estimate_lines
 from defemb_core.cli_options import (
@@ -29,6 +30,7 @@ from defemb_core.devices import devices
 from defemb_core.errors import DefembError
 from defemb_core.methods import STAGE_SHARES, stage_shares
 from defemb_core.progress import memory_for
+from defemb_core.projection_settings import ProjectionSettings
 from defemb_core.reconstruction import Reconstruction, Settings, reconstruct
 from defemb_core.relevance import ignored_settings, relevant_settings
 from defemb_core.runs import (
@@ -38,7 +40,6 @@ from defemb_core.runs import (
     Reporter,
     list_runs,
     queue_run,
-    read_status,
     working_in,
 )
 from defemb_core.terminal import Bar
@@ -109,15 +110,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_reconstruct(commands)
     add_estimate(commands).set_defaults(command=_estimate)
-    for name, does, command in (
-        ("compare", "print isotropy, spectrum and the low-frequency tokens that changed most", _compare),
-        ("analyse", "find both tables' neighbours and UMAP maps, for the app to show", _analyse),
-    ):
-        sub = commands.add_parser(name, help=does, description=does)
-        sub.add_argument("run", metavar="RUN", help="a run's directory, or its name in the runs folder")
-        sub.set_defaults(command=command)
-        if command is _compare:
-            add_against(sub)
+    does = "print isotropy, spectrum and the low-frequency tokens that changed most"
+    compare = commands.add_parser("compare", help=does, description=does)
+    compare.add_argument("run", metavar="RUN", help="a run's directory, or its name in the runs folder")
+    add_against(compare)
+    compare.set_defaults(command=_compare)
+    add_analyse(commands).set_defaults(command=_analyse)
     listing = commands.add_parser("runs", help="list the runs", description="list the runs, newest first")
     listing.set_defaults(command=_runs)
     add_dictionary(commands).set_defaults(command=_dictionary)
@@ -158,8 +156,7 @@ def _reconstruct(options: argparse.Namespace) -> None:
                 queue_run(options.out / ANALYSIS)
     _say_result(made, options.out)
     if options.analyse:
-        options.run = str(options.out)
-        _analyse(options)
+        analyse_run(options.out, ProjectionSettings())
 
 
 def _rebuild(
@@ -213,18 +210,8 @@ def _estimate(options: argparse.Namespace) -> None:
 
 
 def _analyse(options: argparse.Namespace) -> None:
-    from defemb_core.analysis import ANALYSIS_SHARES, analyse
-    from defemb_core.comparison import PAIR, open_comparison
-
-    folder = run_folder(options.run)
-    if not (folder / PAIR).exists():
-        read_status(folder)  # refuses what is no run before a folder is made in it
-    # Maps are found again from disk in no time, so a complete analysis is simply looked up again.
-    with (
-        working_in(folder / ANALYSIS, ANALYSIS_SHARES, resume=True, again=True) as reporter,
-        Bar(reporter) as progress,
-    ):
-        analyse(open_comparison(folder), progress=progress)
+    for line in trust_lines(analyse_run(run_folder(options.run), read_projection(options))):
+        _say(line)
 
 
 def _compare(options: argparse.Namespace) -> None:

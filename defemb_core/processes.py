@@ -15,6 +15,7 @@ from pathlib import Path
 
 from defemb_core.cache import write_text
 from defemb_core.errors import RunError
+from defemb_core.projection_settings import ProjectionSettings
 from defemb_core.runs import (
     ANALYSIS,
     COMMAND,
@@ -89,6 +90,19 @@ def cancel_run(folder: Path, patience: float = 3.0) -> None:
             os.killpg(status.pid, signal.SIGTERM)
 
 
-def start_analysis(folder: Path) -> None:
+def start_analysis(folder: Path, settings: ProjectionSettings | None = None) -> None:
     """Start the search for neighbours and maps of the run or pair in `folder`; raises as start_run does."""
-    start_run(["analyse", str(folder)], folder / ANALYSIS)
+    start_run(analysis_command(folder, settings), folder / ANALYSIS)
+
+
+def analysis_command(folder: Path, settings: ProjectionSettings | None = None) -> list[str]:
+    """Return the command line of the search for neighbours and maps; with the usual settings if none are given."""
+    return ["analyse", str(folder), *(settings.arguments() if settings else [])]
+
+
+def analysed_with(folder: Path, settings: ProjectionSettings) -> bool:
+    """Return whether the analysis of the run in `folder` that was started last has these settings."""
+    try:
+        return _read_command(folder / ANALYSIS) == analysis_command(folder, settings)
+    except RunError:  # made together with the run
+        return settings == ProjectionSettings()

@@ -16,7 +16,7 @@ from defemb_core.projection import Projection, project_pca
 from defemb_core.spectrum import checked_matrix
 
 # UMAP needs a row, two neighbours and one row that is none: below that there is no layout to find.
-_FEWEST_UMAP_ROWS = 4
+FEWEST_UMAP_ROWS = 4
 # umap-learn's own scale of a starting layout, and the noise it adds so that no two rows start at one point.
 _START_SPAN, _START_NOISE = 10.0, 1e-4
 # Two fits at once may abort the whole process: numba's default thread pool does not allow it.
@@ -93,8 +93,8 @@ def project_umap(
 
 def _fitted_settings(settings: UmapSettings, rows: int) -> UmapSettings:
     """Settings with a neighbourhood that fits the table and the number of epochs spelt out."""
-    if rows < _FEWEST_UMAP_ROWS:
-        raise SettingsError(f"UMAP of {rows} rows; it needs at least {_FEWEST_UMAP_ROWS}, use PCA")
+    if rows < FEWEST_UMAP_ROWS:
+        raise SettingsError(f"UMAP of {rows} rows; it needs at least {FEWEST_UMAP_ROWS}, use PCA")
     epochs = settings.epochs or (500 if rows <= 10_000 else 200)
     return replace(settings, n_neighbours=min(settings.n_neighbours, rows - 1), epochs=epochs)
 

@@ -17,9 +17,9 @@ ORDER = [
     "definitionemb", "evaluation", "presets", "student", "training_files", "training_loop", "training", "trained",
     "spectrum", "isotropy", "neighbours", "cosines", "hubness", "trustworthiness", "projection", "umap_projection",
     "baselines", "methods", "relevance", "reconstruction", "reconstruction_files", "sizes", "costs", "estimate",
-    "comparison", "analysis", "selections", "palette", "figures",
+    "comparison", "projection_settings", "analysis_files", "analysis", "selections", "palette", "figures",
     "export_card", "export_checkpoint", "export", "runs", "processes", "terminal",
-    "cli_options", "cli_estimate", "cli_dictionary", "cli", "__main__",
+    "cli_options", "cli_estimate", "cli_dictionary", "cli_analyse", "cli", "__main__",
 ]  # fmt: skip
 """Every module and package of the core; each may import those before it."""
 ANALYSES = {

@@ -14,11 +14,13 @@ from tiny_plm import save_gpt2
 from defemb_core import analysis, cli, features_files
 from defemb_core.analysis import read_analysis
 from defemb_core.cli import Request, main
+from defemb_core.cli_analyse import read_projection
 from defemb_core.cli_options import read_groups
 from defemb_core.comparison import open_comparison
 from defemb_core.frequency import Groups
 from defemb_core.methods import METHODS, STAGE_SHARES
 from defemb_core.projection import Projection
+from defemb_core.projection_settings import ProjectionSettings, keep_rows
 from defemb_core.reconstruction import Settings
 from defemb_core.reconstruction_files import load_reconstruction
 from defemb_core.relevance import relevant_settings
@@ -176,9 +178,71 @@ def test_analyse(capfd, tiny_run, quick_maps):
     for _ in range(2):  # the second time everything is on disk
         assert main(["analyse", "tiny"]) == 0
         assert read_status(tiny_run / "analysis").state == "complete"
-    found = read_analysis(open_comparison(tiny_run))
-    assert found.maps[0].coordinates.shape == (403, 2)
-    assert capfd.readouterr().out == ""
+        found = read_analysis(open_comparison(tiny_run))
+        assert found.maps[0].coordinates.shape == (403, 2)
+        lines = capfd.readouterr().out.splitlines()
+        for line, name, made in zip(lines, ("original", "rebuilt"), found.maps, strict=True):
+            assert line.startswith(f"map of the {name}")
+            assert f"trustworthiness {made.trust.trustworthiness:.3f}, continuity" in line
+            assert "403 of 403 rows judged" in line
+
+
+def test_analyse_with_settings(capfd, tiny_run, tmp_path, quick_maps):
+    (tmp_path / "rows.txt").write_text("5, 9\n12 80\n100")
+    for settings, words in (
+        (ProjectionSettings("pca", "place"), ["--method", "pca", "--mode", "place"]),
+        (
+            ProjectionSettings("umap", "each", 7, 0.5, "euclidean", "rare", 3),
+            ["--neighbours", "7", "--min-dist", "0.5", "--metric", "euclidean", "--subset", "rare", "--seed", "3"],
+        ),
+        (
+            ProjectionSettings("pca", subset=keep_rows([5, 9, 12, 80, 100])),
+            ["--method", "pca", "--rows", str(tmp_path / "rows.txt")],
+        ),
+    ):
+        assert main(["analyse", "tiny", *words]) == 0
+        assert read_analysis(open_comparison(tiny_run), settings).settings == settings
+    assert "5 of 5 rows judged" in capfd.readouterr().out
+
+
+def test_the_words_for_settings_are_read_as_the_same_settings():
+    changed = {
+        "method": "pca", "mode": "place", "neighbours": 40, "min_dist": 0.25, "metric": "euclidean",
+        "subset": "rebuilt", "seed": 2**32 - 1,
+    }  # fmt: skip
+    assert changed.keys() == {field.name for field in dataclasses.fields(ProjectionSettings)}
+    for settings in (ProjectionSettings(), ProjectionSettings(**changed)):
+        options = cli._parser().parse_args(["analyse", "run", *settings.arguments()])
+        assert read_projection(options) == settings
+    assert len(ProjectionSettings(**changed).arguments()) == len(changed)
+    assert ProjectionSettings().arguments() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--method", "tsne"], "unknown method 'tsne' of a map; use one of umap, pca"),
+        (["--mode", "both"], "unknown mode 'both'"),
+        (["--subset", "nice"], "unknown subset 'nice'; use one of all, rebuilt, frequent"),
+        (["--neighbours", "1"], "n_neighbours is 1"),
+        (["--min-dist", "2"], "min_dist is 2"),
+        (["--metric", "dot"], "unknown metric 'dot'"),
+        (["--seed", "-1"], "seed is -1"),
+        (["--subset", "byte"], "0 rows are 'byte'; a map needs at least 4"),
+        (["--rows", "none.txt"], "cannot read rows from 'none.txt' (FileNotFoundError)"),
+    ],
+)
+def test_settings_of_maps_that_are_refused(capfd, tiny_run, words, message):
+    capfd.readouterr()
+    assert message in refused(capfd, ["analyse", tiny_run, *words])
+
+
+def test_a_file_of_rows_holds_numbers_alone(capfd, tiny_run, tmp_path):
+    (tmp_path / "rows.txt").write_text("5 six 7")
+    capfd.readouterr()
+    said = refused(capfd, ["analyse", tiny_run, "--rows", tmp_path / "rows.txt"])
+    assert "'six' in " in said
+    assert "is no row; write whole numbers, 0 for the first row" in said
 
 
 def test_reconstruct_and_analyse_at_once(capfd, tmp_path, words, quick_maps):

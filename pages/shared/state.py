@@ -5,28 +5,33 @@ of its elements, and one changed row would mostly go unseen.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
 import streamlit as st
 
-from defemb_core.analysis import Analysis, read_analysis
+from defemb_core.analysis import Analysis, known_neighbours, read_analysis
 from defemb_core.comparison import Comparison, open_comparison, pair_folder, token_changes
 from defemb_core.dictionaries import GLOSSARY, Dictionary, load_dictionary, parts_of
 from defemb_core.dictionaries.glossary_files import user_glossary
 from defemb_core.frequency import Groups, Source, default_source, plm_vocabulary
 from defemb_core.hub import BUNDLED
-from defemb_core.neighbours import normalise_rows
+from defemb_core.neighbours import Neighbours, normalise_rows
 from defemb_core.pieces import matched_senses
 from defemb_core.plm import PLM, load_plm
 from defemb_core.projection import Projection, project_pca
+from defemb_core.projection_settings import ProjectionSettings
 from defemb_core.reconstruction import Settings
 from defemb_core.runs import list_runs, runs_folder
 from defemb_core.vocabulary import tokenizer_kind
 
 # Choices of the sidebar that are no run's name: runs' names have no blanks.
 OWN, CHECKPOINT = "the original", "another checkpoint"
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 def plm_named(name: str, revision: str | None = None) -> PLM:
@@ -207,12 +212,21 @@ def analysis_folder(comparison: Comparison) -> Path:
     return Path(second) if comparison.is_usual else pair_folder(comparison, second, first)
 
 
-def analysis_of(comparison: Comparison) -> Analysis | None:
-    """Return neighbours and UMAP maps if they have been found, else None; looked up again until they are there."""
-    known: dict[str, Analysis] = _analyses()
-    key = comparison.original_digest + comparison.rebuilt_digest
+def analysis_of(comparison: Comparison, settings: ProjectionSettings | None = None) -> Analysis | None:
+    """Return neighbours and maps with these settings if they have been found, else None; looked up until they are."""
+    settings = settings or ProjectionSettings()
+    return _known(_analyses(), (comparison.key, settings), lambda: read_analysis(comparison, settings))
+
+
+def neighbours_of(comparison: Comparison) -> tuple[Neighbours, Neighbours] | None:
+    """Return both tables' nearest neighbours if they have been found, else None; looked up until they are."""
+    return _known(_neighbours(), comparison.key, lambda: known_neighbours(comparison))
+
+
+def _known(known: dict[K, V], key: K, find: Callable[[], V | None]) -> V | None:
+    """Return what is known, else what is found by now and then is known; the last few are."""
     if key not in known:
-        found = read_analysis(comparison)
+        found = find()
         if found is None:
             return None
         while len(known) > 3:
@@ -222,20 +236,24 @@ def analysis_of(comparison: Comparison) -> Analysis | None:
 
 
 @st.cache_resource
-def _analyses() -> dict[str, Analysis]:
+def _analyses() -> dict[tuple[str, ProjectionSettings], Analysis]:
+    return {}
+
+
+@st.cache_resource
+def _neighbours() -> dict[str, tuple[Neighbours, Neighbours]]:
     return {}
 
 
 def changes_of(comparison: Comparison) -> pl.DataFrame:
-    """Return what changed for each token; with turnover once neighbours are known."""
-    return _changes(comparison, comparison.key, analysis_of(comparison) is not None)
+    """Return what changed for each token; with turnover and hubness once neighbours are known."""
+    return _changes(comparison, comparison.key, neighbours_of(comparison) is not None)
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _changes(_comparison: Comparison, key: str, with_neighbours: bool) -> pl.DataFrame:
     del key
-    analysis = analysis_of(_comparison) if with_neighbours else None
-    return token_changes(_comparison, analysis.neighbours if analysis else None)
+    return token_changes(_comparison, neighbours_of(_comparison) if with_neighbours else None)
 
 
 def pca_of(comparison: Comparison) -> tuple[Projection, ...]:
