@@ -58,7 +58,7 @@ class ProjectionSettings:
         for name, known in (("method", METHODS), ("mode", MODES)):
             if getattr(self, name) not in known:
                 raise SettingsError(f"unknown {name} {getattr(self, name)!r} of a map; use one of {', '.join(known)}")
-        if self.subset not in SUBSETS and not _LISTED.fullmatch(self.subset):
+        if self.subset not in SUBSETS and not is_list(self.subset):
             raise SettingsError(f"unknown subset {self.subset!r}; use one of {', '.join(SUBSETS)}, or a list of rows")
         if not 0 <= self.seed < 2**32:
             raise SettingsError(f"seed is {self.seed}; choose 0 to {2**32 - 1}")
@@ -84,6 +84,11 @@ class ProjectionSettings:
             if value != field.default:
                 words.append(f"--{field.name.replace('_', '-')}={value}")
         return words
+
+
+def is_list(subset: str) -> bool:
+    """Return whether a subset's name stands for a list of rows that keep_rows kept."""
+    return _LISTED.fullmatch(subset) is not None
 
 
 def subset_rows(subset: str, vocabulary: pl.DataFrame, rebuilt: np.ndarray) -> np.ndarray:

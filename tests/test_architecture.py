@@ -15,7 +15,8 @@ ORDER = [
     "plm_files", "plm", "vocabulary", "frequency",
     "dictionaries", "definitions", "prompts", "pieces", "devices", "states", "features_files", "features", "mentions",
     "definitionemb", "evaluation", "presets", "student", "training_files", "training_loop", "training", "trained",
-    "spectrum", "isotropy", "neighbours", "cosines", "hubness", "trustworthiness", "projection", "umap_projection",
+    "spectrum", "isotropy", "undertrained", "neighbours", "cosines", "hubness", "trustworthiness", "projection",
+    "umap_projection",
     "baselines", "methods", "relevance", "reconstruction", "reconstruction_files", "sizes", "costs", "estimate",
     "comparison", "projection_settings", "analysis_files", "analysis", "selections", "palette", "figures",
     "export_card", "export_checkpoint", "export", "runs", "processes", "terminal",
@@ -25,6 +26,7 @@ ORDER = [
 ANALYSES = {
     "spectrum",
     "isotropy",
+    "undertrained",
     "neighbours",
     "cosines",
     "hubness",
