@@ -22,7 +22,7 @@ MODES = ("each", "place")
 # Subsets that every table may have, in the order in which they are offered.
 SUBSETS = ("all", "rebuilt", *GROUPS, *KINDS.categories.to_list())
 # Rows that stand in a list of their own; the name says what is in it.
-_LISTED = re.compile(r"rows-[0-9a-f]{16}")
+_LISTED = re.compile(r"selected-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _listed(name: str, height: int) -> np.ndarray:
 
 
 def _name_of(text: str) -> str:
-    return f"rows-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"selected-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def _list_path(name: str) -> Path:

@@ -248,7 +248,7 @@ def test_selected_rows_are_mapped_by_themselves(pair):
 
 def test_a_subset_of_hardly_any_rows_is_refused_before_the_work(pair, monkeypatch):
     forbid(monkeypatch)
-    with pytest.raises(SettingsError, match=r"3 rows are 'rows-.*at least 4"):
+    with pytest.raises(SettingsError, match=r"3 rows are 'selected-.*at least 4"):
         analyse(pair, ProjectionSettings(subset=keep_rows([1, 2, 3])))
 
 

@@ -24,11 +24,12 @@ from defemb_core.umap_projection import FEWEST_UMAP_ROWS
 from pages.shared.progress import watch_analysis
 from pages.shared.text import as_text
 
-MODE_NAMES = {"each": "fit each", "place": "fit original, place rebuilt"}
+# The URL holds what a control shows.
+MODE_NAMES = {"each": "fit each", "place": "place rebuilt"}
 MODE_HELP = """
 - **fit each**: both tables have a map of their own; the rebuilt one starts from the original's places and is turned
   onto it. Points move because their rows changed, and because the whole layout did.
-- **fit original, place rebuilt**: one map, of the original. A kept row stays where it is; a rebuilt row lies among the
+- **place rebuilt**: one map, of the original. A kept row stays where it is; a rebuilt row lies among the
   original rows that are nearest to it in the full space. Points move only because their rows changed.
 """
 TRUST_HELP = """
@@ -70,8 +71,8 @@ def projection_settings(comparison: Comparison, selected: np.ndarray | None = No
     with more.popover("UMAP settings", icon=":material/tune:", disabled=method != "umap", width="stretch"):
         neighbours, min_dist, metric = _umap_settings(usual)
     if selected is not None and selected.size >= FEWEST_UMAP_ROWS:
-        right.button(
-            f"Only the {selected.size:,} selected rows", icon=":material/filter_alt:", type="tertiary",
+        st.button(
+            f"Map the {selected.size:,} selected rows by themselves", icon=":material/filter_alt:", type="tertiary",
             on_click=_map_only, args=(selected,),
         )  # fmt: skip
     return ProjectionSettings(method, mode, neighbours, min_dist, metric, subset)
@@ -82,11 +83,13 @@ def trust_line(analysis: Analysis) -> str:
     before, after = (made.trust for made in analysis.maps)
     if not (before and after):
         return ""
+    total = len(analysis.neighbours[0].indices)
+    part = f"{before.rows:,} of {total:,} rows are on the maps. " if before.rows < total else ""
     judged = f"{before.sample:,} of {before.rows:,}" if before.sample < before.rows else f"all {before.rows:,}"
     lower = min(before.trustworthiness, after.trustworthiness)
     reading = next(sentence for limit, sentence in READINGS if lower >= limit)
     return (
-        f"{reading} Trustworthiness: original {before.trustworthiness:.2f}, rebuilt {after.trustworthiness:.2f}; "
+        f"{part}{reading} Trustworthiness: original {before.trustworthiness:.2f}, rebuilt {after.trustworthiness:.2f}; "
         f"continuity: {before.continuity:.2f}, {after.continuity:.2f} (1 is best; {before.k} neighbours, {judged} rows "
         "judged)."
     )
@@ -137,31 +140,23 @@ def _umap_settings(usual: ProjectionSettings) -> tuple[int, float, str]:
 
 
 def _subset(comparison: Comparison) -> str:
-    """Show the choice of rows; only subsets with enough rows for a map are offered, each with its number of rows."""
-    counts = {subset: _count(comparison, subset) for subset in SUBSETS}
-    offered = [subset for subset, count in counts.items() if count]
+    """Show the choice of rows; only subsets with enough rows for a map are offered, and a list that was selected."""
+    offered = [subset for subset in SUBSETS if _has_rows(comparison, subset)]
     named = st.session_state.get(_ROWS) or st.query_params.get(_ROWS, "")
     if is_list(named):
-        counts[named] = _count(comparison, named)
         offered.append(named)
-
-    def label(subset: str) -> str:
-        name = "selected" if is_list(subset) else subset
-        return f"{name} ({counts[subset]:,} rows)" if counts[subset] else f"{name} (not known any more)"
-
     return st.selectbox(
-        "Rows on the maps", offered, format_func=label, key=_ROWS, bind="query-params",
-        help="All rows, or only those rebuilt, of one frequency group or of one kind. Neighbourhoods then are those "
-        "among these rows.",
+        "Rows on the maps", offered, key=_ROWS, bind="query-params",
+        help="All rows, only those rebuilt, of one frequency group or of one kind. Neighbourhoods are among them.",
     )  # fmt: skip
 
 
-def _count(comparison: Comparison, subset: str) -> int:
-    """Return how many rows a subset has, 0 for one that no map can be made of."""
+def _has_rows(comparison: Comparison, subset: str) -> bool:
+    """Return whether there are enough rows for a map."""
     try:
-        return subset_rows(subset, comparison.vocabulary, comparison.reconstruction.rebuilt).size
+        return subset_rows(subset, comparison.vocabulary, comparison.reconstruction.rebuilt).size > 0
     except SettingsError:
-        return 0
+        return False
 
 
 def _map_only(selected: np.ndarray) -> None:
