@@ -16,7 +16,7 @@ ORDER = [
     "dictionaries", "definitions", "prompts", "pieces", "devices", "states", "features_files", "features", "mentions",
     "definitionemb", "evaluation", "presets", "student", "training_files", "training_loop", "training", "trained",
     "spectrum", "isotropy", "undertrained", "neighbours", "cosines", "hubness", "trustworthiness", "projection",
-    "umap_projection",
+    "umap_projection", "clusters",
     "baselines", "methods", "relevance", "reconstruction", "reconstruction_files", "sizes", "costs", "estimate",
     "comparison", "projection_settings", "analysis_files", "analysis", "selections", "palette", "figures",
     "export_card", "export_checkpoint", "export", "runs", "processes", "terminal",
@@ -33,6 +33,7 @@ ANALYSES = {
     "trustworthiness",
     "projection",
     "umap_projection",
+    "clusters",
 }
 HEAVY = {"torch", "transformers", "umap", "sklearn", "numba", "pynndescent", "sentence_transformers"}
 SCREEN = {"streamlit", "pages", "app"}

@@ -9,8 +9,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 APP, CHECKS = ["app.py", "pages", "defemb_core"], ["tests", "benchmarks"]
 OURS = {"app", "pages", "defemb_core", "benchmarks"} | {path.stem for path in (ROOT / "tests").rglob("*.py")}
-UNDER_UMAP = {"scikit-learn"}
-"""Pinned for what umap-learn makes with it; the app does not import it."""
 OPTIONAL = {"wn"}
 """Used where the user has it; the tests have it."""
 COMMANDS = {"ruff", "mypy"}
@@ -58,7 +56,7 @@ def test_every_line_pins_one_version_and_says_why():
 
 
 def test_what_the_app_imports_is_pinned_and_the_reverse():
-    assert pinned("requirements.txt") - UNDER_UMAP == needed(APP) - OPTIONAL
+    assert pinned("requirements.txt") == needed(APP) - OPTIONAL
 
 
 def test_what_tests_and_benchmarks_import_besides_is_pinned_and_the_reverse():
