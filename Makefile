@@ -4,13 +4,14 @@ PYTHON ?= python3.11
 PORT ?= 8501
 BIN := .venv/bin
 
-.PHONY: help run test check format benchmark clean
+.PHONY: help run test check format benchmark clean frontend
 
 help:
 	@echo "make run      start the app on http://127.0.0.1:$(PORT) (PORT= to change)"
 	@echo "make test     run every test, browser tests too where Chromium is installed"
 	@echo "make check    formatting, lint and types"
 	@echo "make format   put formatting and import order right"
+	@echo "make frontend build assets/maps.js anew after a change in frontend/ (needs node)"
 
 run: .venv/ready
 	@$(BIN)/python -m defemb_core dictionary || echo "the app starts all the same; definitions need WordNet"
@@ -44,3 +45,7 @@ clean:
 .venv/ready-to-test: .venv/ready tests/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
+
+# Only after a change in frontend/, and the only thing that needs node (20 or newer); its result is committed.
+frontend:
+	@cd frontend && npm ci --silent && npm run --silent build

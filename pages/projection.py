@@ -3,9 +3,10 @@ import streamlit as st
 from defemb_core.processes import start_analysis
 from defemb_core.runs import analysis_status
 from pages.shared import state, tables
+from pages.shared.linked_maps import VIEWS, show_linked_maps
 from pages.shared.progress import watch_analysis
 from pages.shared.router import through_router
-from pages.shared.selection import chosen_rows, shared_limits, show_map
+from pages.shared.selection import chosen_rows, search_to_select
 
 COLOURS = {
     "frequency group": "group",
@@ -13,6 +14,9 @@ COLOURS = {
     "rebuilt or kept": "coverage",
     "movement": "movement",
     "new neighbours": "turnover",
+    "Zipf frequency": "zipf",
+    "length of the original row": "norm_original",
+    "length of the rebuilt row": "norm_rebuilt",
 }
 
 through_router()
@@ -34,18 +38,21 @@ if analysis is None:
         start_analysis(folder)
         st.rerun()
 
-left, right = st.columns([1, 2])
+left, middle, right = st.columns([2, 3, 3])
 methods = ["umap", "pca"] if analysis else ["pca"]
 method = left.segmented_control(
     "Projection", methods, format_func=str.upper, default=methods[0], required=True, key=f"map-{len(methods)}"
 )
-known = [name for name, column in COLOURS.items() if column != "turnover" or column in changes.columns]
+view = middle.segmented_control(
+    "View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params",
+    help="Two maps side by side; or one map with an arrow from each token's original to its rebuilt place; or one map "
+    "whose points move from original to rebuilt.",
+)  # fmt: skip
+known = [name for name, column in COLOURS.items() if column == "coverage" or column in changes.columns]
 by = COLOURS[right.selectbox("Colour by", known, key="colour", bind="query-params")]
+search_to_select(changes, comparison.key)
 maps = analysis.maps if analysis and method == "umap" else state.pca_of(comparison)
-
-for column, name, projection in zip(st.columns(2), comparison.names, maps, strict=True):
-    with column:
-        show_map(name, projection, shared_limits(maps), comparison, changes, by)
+show_linked_maps(maps, comparison, changes, by, view)
 st.caption(
     "Every row of the table is drawn. "
     + (
@@ -63,7 +70,7 @@ st.subheader("Selected tokens", anchor=False)
 selected = chosen_rows(comparison.key).rows
 if selected.size == 0:
     st.info(
-        "Drag a lasso or a box on either map: the same tokens are marked on the other and listed here.",
+        "Drag a lasso or a box on either map, or search: tokens are marked on both maps and listed here.",
         icon=":material/lasso_select:",
     )
 else:

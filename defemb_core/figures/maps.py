@@ -51,7 +51,7 @@ def map_figure(
     """
     points = _checked_map(coordinates, colour, labels)
     texts = None if labels is None else np.array([escape_hover(label) for label in labels], dtype=object)
-    figure = go.Figure([_map_trace(points[rows], name, colour, rows, texts) for name, rows in _drawn(colour)])
+    figure = go.Figure([_map_trace(points[rows], name, colour, rows, texts) for name, rows in drawn_rows(colour)])
     marked = _checked_selection(selected, len(points))
     if marked.size:
         figure.add_trace(_ring_trace(points[marked]))
@@ -60,7 +60,7 @@ def map_figure(
     note = f"all {len(points):,} rows" + (f", {marked.size:,} marked" if marked.size else "")
     if colour.continuous:
         note += f"; colours from the {PERCENTILES[0]}st to the {PERCENTILES[1]}th percentile"
-    lay_out(figure, title, note, *axes, _map_description(title, points, colour, marked.size))
+    lay_out(figure, title, note, *axes, describe_map(title, points, colour, marked.size))
     figure.update_layout(height=600, dragmode="lasso", hovermode="closest", uirevision="map")
     figure.update_xaxes(zeroline=False)
     figure.update_yaxes(zeroline=False, scaleanchor="x", scaleratio=1)
@@ -70,7 +70,7 @@ def map_figure(
 def trace_rows(colour: ColourBy, selected: np.ndarray | None = None) -> TraceRows:
     """Rows (int32) of each trace of the map that `map_figure` draws from the same colours and selection."""
     marked = _checked_selection(selected, len(colour.values))
-    return tuple(rows for _, rows in _drawn(colour)) + ((marked,) if marked.size else ())
+    return tuple(rows for _, rows in drawn_rows(colour)) + ((marked,) if marked.size else ())
 
 
 def selected_rows(figure_traces: TraceRows, points: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -172,23 +172,24 @@ def _first(point: Mapping[str, Any], *keys: str) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else -1
 
 
-def _drawn(colour: ColourBy) -> list[tuple[str, np.ndarray]]:
+def drawn_rows(colour: ColourBy) -> list[tuple[str, np.ndarray]]:
     """Categories and their rows from back to front: no value, then the largest first, which would hide smaller ones."""
     return sorted(colour.members().items(), key=lambda item: (item[0] != NO_VALUE, -item[1].size))
 
 
-def _marker(rows: int, total: int) -> dict[str, float]:
+def marker_look(rows: int, total: int) -> tuple[float, float]:
     """Size (pixels) and opacity: dense maps need small, see-through points, a category of few rows larger ones."""
     size, opacity = next(look for most, *look in _MARKERS if total <= most)
     least = 7.0 if rows <= 30 else 5.0 if rows <= 400 else 0.0
-    return {"size": max(size, least), "opacity": opacity if least <= size else 0.85}
+    return max(size, least), opacity if least <= size else 0.85
 
 
 def _map_trace(
     points: np.ndarray, name: str, colour: ColourBy, rows: np.ndarray, texts: np.ndarray | None
 ) -> go.Scattergl:
     """The points of one category, or all that have a value."""
-    marker: dict[str, Any] = _marker(len(rows), len(colour.values))
+    size, opacity = marker_look(len(rows), len(colour.values))
+    marker: dict[str, Any] = {"size": size, "opacity": opacity}
     hover = escape_hover(name)
     if colour.continuous and name != NO_VALUE:
         marker |= _colour_scale(colour, rows)
@@ -250,7 +251,7 @@ def _tag(point: np.ndarray, text: str) -> dict[str, Any]:
     }
 
 
-def _map_description(title: str, points: np.ndarray, colour: ColourBy, selected: int) -> str:
+def describe_map(title: str, points: np.ndarray, colour: ColourBy, selected: int) -> str:
     """Counts and ranges of a map in words."""
     parts = [f"{plain(name)} {rows.size:,}" for name, rows in colour.members().items()]
     text = f"Scatter plot {plain(title)!r} of all {len(points):,} rows, coloured by "

@@ -1,6 +1,5 @@
-"""Two maps of the same tokens: what is selected on one is marked on the other."""
+"""The selected tokens of a comparison, and what the points of its maps are coloured by."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,66 +7,69 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from defemb_core.comparison import Comparison
-from defemb_core.projection import Projection
-from pages.shared import charts
+from pages.shared.search import find_tokens
+
+# What the numbers of a column are, with unit and range; a column that is not named here goes by its own name.
+TITLES = {
+    "movement": "movement (1 - cosine)",
+    "turnover": "share of new neighbours",
+    "zipf": "Zipf frequency: log10 of occurrences in a billion words",
+    "norm_original": "length of the original row",
+    "norm_rebuilt": "length of the rebuilt row",
+    "cosine": "cosine of original and rebuilt row, -1 to 1",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Rows selected on a map.
+    """Selected rows.
 
     Attributes:
         rows: int32, ascending.
-        chart: the chart that shows the selection by itself; all others ring its rows.
         of: the comparison that the rows belong to.
+        serial: of the last selection that a browser's maps made; they take no answer to an earlier one.
     """
 
     rows: np.ndarray
-    chart: str = ""
     of: str = ""
+    serial: int = 0
 
 
 def chosen_rows(of: str) -> Selection:
-    """Return what was selected last on a map of the comparison `of`."""
+    """Return what was selected last in the comparison `of`."""
     selection: Selection | None = st.session_state.get("selection")
     return selection if selection and selection.of == of else Selection(np.empty(0, np.int32))
 
 
-def shared_limits(maps: Sequence[Projection]) -> np.ndarray:
-    """Return the limits of both axes, (2, 2): lowest and highest x and y of all maps, with a margin."""
-    low = np.min([projection.coordinates.min(axis=0) for projection in maps], axis=0)
-    high = np.max([projection.coordinates.max(axis=0) for projection in maps], axis=0)
-    margin = 0.04 * (high - low)
-    return np.stack([low - margin, high + margin])
+def select(rows: np.ndarray, of: str, serial: int | None = None) -> None:
+    """Select rows of the comparison `of`; `serial` is given by maps only."""
+    rows = np.unique(rows).astype(np.int32)
+    last: Selection | None = st.session_state.get("selection")
+    if serial is None:
+        serial = last.serial if last else 0
+    st.session_state["selection"] = Selection(rows, of, serial)
 
 
-def show_map(
-    name: str, projection: Projection, limits: np.ndarray, comparison: Comparison, changes: pl.DataFrame, by: str
-) -> None:
-    """Show one map within the limits that both share; what is selected on another chart is ringed."""
-    figures = charts.figures()
-    colour, selection = colour_by(changes, by), chosen_rows(comparison.key)
-    chart = f"chart-{name}-{projection.method}-{by}"  # its own for every figure: points of one are not the other's
-    marked = np.empty(0, np.int32) if selection.chart == chart and _shows_it(chart) else selection.rows
-    unit = "UMAP {} (no unit)" if projection.method == "umap" else "principal direction {}"
-    figure = figures.map_figure(
-        projection.coordinates, colour, name, marked, (unit.format(1), unit.format(2)), changes["text"].to_list()
+def search_to_select(changes: pl.DataFrame, of: str) -> None:
+    """Show a search box that selects what it finds; emptied, it selects nothing."""
+    box, switch = st.columns([5, 1], vertical_alignment="bottom")
+    wanted = box.text_input(
+        "Mark tokens", key="mark", bind="query-params", placeholder="text, or a regular expression"
+    ).strip()  # fmt: skip
+    regular = switch.toggle(
+        "Regex", help="The search text is a regular expression.", key="mark-regex", bind="query-params"
     )
-    figure.update_xaxes(range=[float(x) for x in limits[:, 0]])
-    figure.update_yaxes(range=[float(y) for y in limits[:, 1]])
-    traces = figures.trace_rows(colour, marked)
-    charts.show(
-        figure,
-        chart,
-        on_select=lambda: _select(chart, comparison.key, projection.coordinates, traces),
-        selection_mode=("points", "box", "lasso"),
-        height=620,
-    )
+    searched = (of, wanted, regular)
+    if searched == st.session_state.get("marked-by", (of, "", regular)):
+        return
+    found = find_tokens(changes, wanted, regular)["token_id"].to_numpy() if wanted else np.empty(0)
+    select(found, of)
+    st.session_state["marked-by"] = searched
+    st.toast(f"{found.size:,} of {changes.height:,} tokens marked") if wanted else None
 
 
 def colour_by(changes: pl.DataFrame, by: str) -> Any:
-    """Return the colouring that the page's control names."""
+    """Return the colouring by a column of `changes`, or by "coverage": whether a row was rebuilt."""
     from defemb_core import palette
 
     if by == "group":
@@ -76,26 +78,5 @@ def colour_by(changes: pl.DataFrame, by: str) -> Any:
         return palette.colour_by_kind(changes)
     if by == "coverage":
         return palette.colour_by_coverage(changes["rebuilt"].to_numpy())
-    titles = {"movement": "movement (1 - cosine)", "turnover": "share of new neighbours"}
-    return palette.colour_by_values(by, changes[by].to_numpy(), titles[by])
-
-
-def _shows_it(chart: str) -> bool:
-    """Return whether the chart itself shows a selection; one that was left for another page comes back without."""
-    chosen = (st.session_state.get(chart) or {}).get("selection") or {}
-    return any(chosen.get(kind) for kind in ("points", "box", "lasso"))
-
-
-def _select(chart: str, of: str, coordinates: np.ndarray, traces: Sequence[np.ndarray]) -> None:
-    """Remember the rows that the chart's event names.
-
-    A lasso or box is read as its outline, so that thousands of points need not be listed; a click as its point.
-    """
-    figures, chosen = charts.figures(), st.session_state[chart]["selection"]
-    found = [figures.rows_in_polygon(coordinates, area["x"], area["y"]) for area in chosen.get("lasso", [])]
-    found += [figures.rows_in_box(coordinates, area["x"], area["y"]) for area in chosen.get("box", [])]
-    if not found and chosen.get("points"):
-        found = [figures.selected_rows(tuple(traces), chosen["points"])]
-    rows = np.unique(np.concatenate(found)).astype(np.int32) if found else np.empty(0, np.int32)
-    if rows.size or chosen_rows(of).chart == chart:  # an empty event clears only the chart's own selection
-        st.session_state["selection"] = Selection(rows, chart, of)
+    numbers = changes[by].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    return palette.colour_by_values(by.replace("_", " "), numbers, TITLES.get(by, by.replace("_", " ")))
