@@ -13,12 +13,9 @@ from defemb_core.figures import (
     isotropy_figure,
     map_figure,
     norm_figure,
-    rows_in_box,
-    rows_in_polygon,
-    selected_rows,
     spectrum_figure,
-    trace_rows,
 )
+from defemb_core.figures.maps import drawn_rows
 from defemb_core.isotropy import MEASURES, Isotropy, isotropy_by_group
 from defemb_core.palette import (
     GROUP_COLOURS,
@@ -44,6 +41,11 @@ HOSTILE = [
     "%{x}",
     "a\u202eb",
 ]
+
+
+def trace_rows(colour):
+    """Rows of each trace, in the order of the traces."""
+    return [rows for _, rows in drawn_rows(colour)]
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
-def test_every_row_is_drawn_exactly_once_where_trace_rows_says(frame, points, rng):
+def test_every_row_is_drawn_exactly_once(frame, points, rng):
     for colour in colourings(frame, rng):
         figure, rows = map_figure(points, colour, "Map"), trace_rows(colour)
         assert sorted(np.concatenate(rows).tolist()) == list(range(600))
@@ -219,66 +221,6 @@ def test_selected_rows_are_ringed_on_top_and_labelled_up_to_thirty(points, frame
     assert not map_figure(points, colour, "Map", np.arange(31), labels=labels).layout.annotations
     with pytest.raises(SettingsError, match="0 to 600 of 600"):
         map_figure(points, colour, "Map", np.array([0, 600]))
-
-
-def test_selection_events_come_back_as_rows(frame, rng):
-    chosen = np.array([3, 500])
-    for colour in colourings(frame, rng):
-        traces = trace_rows(colour, chosen)
-        every = [(trace, index) for trace, rows in enumerate(traces) for index in range(len(rows))]
-        events = [{"curve_number": trace, "point_index": index} for trace, index in every]
-        assert selected_rows(traces, events).tolist() == list(range(600))
-        assert selected_rows(traces, events[:1]).tolist() == [traces[0][0]]
-        assert selected_rows(traces, events[-2:]).tolist() == [3, 500]
-        assert selected_rows(traces, [{"curveNumber": 0, "pointNumber": 2}]).tolist() == [traces[0][2]]
-
-
-@pytest.mark.parametrize(
-    "point",
-    [
-        {"curve_number": 99, "point_index": 0},
-        {"curve_number": 0, "point_index": 10**9},
-        {"curve_number": -1, "point_index": -1},
-        {"curve_number": "0", "point_index": 0},
-        {"curve_number": 0, "point_index": None},
-        {},
-    ],
-)
-def test_points_that_the_figure_does_not_have_are_left_out(frame, point):
-    assert selected_rows(trace_rows(colour_by_group(frame)), [point]).size == 0
-
-
-def crossings(x, y, xs, ys):
-    count = 0
-    for i in range(len(xs)):
-        x1, y1, x2, y2 = xs[i - 1], ys[i - 1], xs[i], ys[i]
-        if (y1 > y) != (y2 > y) and x < x1 + (y - y1) * (x2 - x1) / (y2 - y1):
-            count += 1
-    return count
-
-
-@pytest.mark.parametrize("corners", [3, 4, 9, 40])
-def test_polygon_membership_is_that_of_a_ray_from_each_point(rng, points, corners):
-    xs, ys = rng.standard_normal((2, corners)) * 1.5  # random corners: an outline that crosses itself
-    expected = [row for row, (x, y) in enumerate(points.astype(float)) if crossings(x, y, xs, ys) % 2]
-    found = rows_in_polygon(points, xs, ys)
-    assert found.tolist() == expected
-    assert found.dtype == np.int32
-    assert 0 < found.size < 600
-
-
-def test_a_polygon_has_the_points_of_the_box_it_is(points):
-    xs, ys = [-0.5, 0.8, 0.8, -0.5], [-1, -1, 0.3, 0.3]
-    inside = [row for row, (x, y) in enumerate(points) if -0.5 <= x <= 0.8 and -1 <= y <= 0.3]
-    assert rows_in_box(points, [0.8, -0.5], [-1, 0.3]).tolist() == inside
-    assert rows_in_polygon(points, xs, ys).tolist() == inside
-    assert rows_in_polygon(points, [5, 6, 6], [5, 5, 6]).size == 0
-
-
-@pytest.mark.parametrize(("xs", "ys"), [([0, 1], [0, 1]), ([0, 1, 2], [0, 1]), ([0, 1, np.nan], [0, 1, 2])])
-def test_corners_that_are_no_polygon_are_refused(points, xs, ys):
-    with pytest.raises(SettingsError, match="selection"):
-        rows_in_polygon(points, xs, ys)
 
 
 @pytest.mark.parametrize(

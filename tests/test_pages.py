@@ -31,6 +31,7 @@ from defemb_core import dictionaries
 from defemb_core.analysis import read_analysis
 from defemb_core.comparison import open_comparison, token_changes
 from defemb_core.dictionaries import Dictionary, load_dictionary
+from defemb_core.figures.linked_maps import decode_rows
 from defemb_core.history import remember
 from defemb_core.methods import METHODS
 from defemb_core.neighbours import nearest_neighbours
@@ -153,6 +154,12 @@ def button(app, label):
 
 def charts(app):
     return [chart.proto.alt for chart in app.get("plotly_chart")]
+
+
+def linked_maps(app):
+    """What the page tells its maps, apart from arrays."""
+    (told,) = [json.loads(found.proto.json) for found in app.get("bidi_component") if found.proto.json]
+    return told
 
 
 # A session that has no run yet.
@@ -440,7 +447,7 @@ def test_a_word_is_shown_with_its_definitions(visit):
 def test_the_maps_show_every_row(visit, comparison):
     app = visit("projection")
     rows = comparison.plm.rows
-    assert [f"of all {rows:,} rows" in chart for chart in charts(app)] == [True, True]
+    assert [f"of all {rows:,} rows" in told for told in linked_maps(app)["descriptions"]] == [True, True]
 
 
 @pytest.mark.parametrize("method", ["umap", "pca"])
@@ -449,8 +456,8 @@ def test_maps_can_be_coloured_by_anything(method, visit):
     told = {}
     for by in app.selectbox(key="colour").options:
         app.selectbox(key="colour").set_value(by).run()
-        told[by], _ = charts(clean(app))
-    assert len(set(told.values())) == len(told) == 5
+        told[by], _ = linked_maps(clean(app))["descriptions"]
+    assert len(set(told.values())) == len(told) > 5
 
 
 def test_without_an_analysis_pca_is_shown_and_one_is_started(copied, visit, monkeypatch, tmp_path):
@@ -465,8 +472,8 @@ def test_without_an_analysis_pca_is_shown_and_one_is_started(copied, visit, monk
     shutil.rmtree(copied / "analysis")
     app = clean(visit("projection"))
     assert started == [["analyse", str(copied)]]
-    assert len(charts(app)) == 2
-    assert len(app.selectbox(key="colour").options) == 4  # not by new neighbours, which nobody has looked for
+    assert len(linked_maps(app)["descriptions"]) == 2
+    assert "new neighbours" not in app.selectbox(key="colour").options  # nobody has looked for them
 
 
 def test_spectra_by_group_are_told_apart(visit, evidence):
@@ -487,7 +494,7 @@ def test_runs_of_one_table_and_other_groups_are_kept_apart(copied, visit):
     before = {group: (vocabulary["group"] == group).sum() for group in ("frequent", "rare")}
     assert before["frequent"] != before["rare"]
     app = clean(visit("projection"))
-    assert f"frequent {before['rare']}" in charts(app)[0]
+    assert f"frequent {before['rare']}" in linked_maps(app)["descriptions"][0]
 
 
 def test_a_dead_analysis_is_not_started_again_by_itself(copied, visit, monkeypatch, tmp_path):
@@ -532,11 +539,42 @@ def test_a_plm_whose_files_changed_is_noticed(world, copied, visit, tmp_path):
     clean(visit("spectrum"))
 
 
-def test_a_selection_is_ringed_on_both_maps_once_its_chart_has_forgotten_it(visit, comparison):
+def test_a_selection_is_marked_on_the_maps_and_listed(visit, comparison):
     rows = np.array([1, 2, 3], np.int32)
-    selection = Selection(rows, "chart-original-umap-group", comparison.key)
-    app = clean(visit("projection", selection=selection))
-    assert ["3 rows marked" in chart for chart in charts(app)] == [True, True]
+    app = clean(visit("projection", selection=Selection(rows, comparison.key, 7)))
+    marks = linked_maps(app)["marks"]
+    assert decode_rows(marks["rows"], comparison.plm.rows).tolist() == [1, 2, 3]
+    assert marks["serial"] == 7
+    (listed,) = tables_with(app, "token_id", "movement")
+    assert sorted(listed["token_id"]) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("wanted", "regular"), [("BA", False), ("^b.n", True), ("", True)])
+def test_a_search_marks_tokens(wanted, regular, visit, comparison):
+    app = clean(visit("projection", mark=wanted, **{"mark-regex": regular}))
+    texts = comparison.vocabulary["text"].to_list()
+    found = [row for row, text in enumerate(texts) if wanted and re.search(f"(?i){wanted}", text)]
+    assert bool(found) == bool(wanted)
+    assert decode_rows(linked_maps(app)["marks"]["rows"], len(texts)).tolist() == found
+    app.text_input(key="mark").set_value("").run()
+    assert decode_rows(linked_maps(clean(app))["marks"]["rows"], len(texts)).size == 0
+
+
+def test_a_search_that_is_no_expression_is_one_sentence(visit):
+    app = visit("projection", mark="(", **{"mark-regex": True})
+    assert "no regular expression" in one_sentence(app)
+    assert len(linked_maps(app)["descriptions"]) == 2  # the maps stay
+
+
+def test_other_colours_send_only_colours(visit):
+    app = clean(visit("projection"))
+    before = linked_maps(app)["parts"]
+    app.selectbox(key="colour").select("movement").run()
+    after = linked_maps(clean(app))["parts"]
+    assert {slot for slot in before if before[slot] != after[slot]} == {"colours"}
+    app.segmented_control(key="view").set_value("arrows").run()
+    assert linked_maps(clean(app))["parts"] == after
+    assert linked_maps(app)["view"] == "arrows"
 
 
 def test_a_failed_analysis_is_said_and_not_started_again_by_itself(copied, visit, monkeypatch, tmp_path):
@@ -545,7 +583,7 @@ def test_a_failed_analysis_is_said_and_not_started_again_by_itself(copied, visit
     set_status(copied / "analysis", state="failed", message="no memory")
     app = visit("projection")
     assert not app.exception
-    assert len(charts(app)) == 2
+    assert len(linked_maps(app)["descriptions"]) == 2
     assert any("failed" in button.label for button in app.button)
 
 

@@ -3,12 +3,11 @@
 from defemb_core.figures.charts import coverage_figure, isotropy_figure, norm_figure
 from defemb_core.figures.data import figure_data
 from defemb_core.figures.layout import describe, escape_hover
-from defemb_core.figures.maps import TraceRows, map_figure, rows_in_box, rows_in_polygon, selected_rows, trace_rows
+from defemb_core.figures.maps import map_figure
 from defemb_core.figures.spectra import cosine_figure, hubness_figure, spectrum_figure, variance_figure
 from defemb_core.figures.training import loss_figure
 
 __all__ = [
-    "TraceRows",
     "cosine_figure",
     "coverage_figure",
     "describe",
@@ -19,10 +18,6 @@ __all__ = [
     "loss_figure",
     "map_figure",
     "norm_figure",
-    "rows_in_box",
-    "rows_in_polygon",
-    "selected_rows",
     "spectrum_figure",
-    "trace_rows",
     "variance_figure",
 ]

@@ -1,7 +1,7 @@
 """Data of the linked maps, two maps of the same rows in a browser: small typed arrays, and what they mean.
 
-What changes apart from each other travels apart: a `Part` holds arrays as bytes under a digest, so that other colours do
-not send coordinates again; `describe_maps` is the rest, a few kilobytes ready for JSON.
+What changes apart from each other travels apart: a `Part` holds arrays as bytes under a digest, so that other colours
+do not send coordinates again; `describe_maps` is the rest, a few kilobytes ready for JSON.
 """
 
 import base64
@@ -34,7 +34,7 @@ class Part:
     Attributes:
         slot: what they are: "points", "tokens" or "colours".
         digest: of their contents; equal parts have equal digests.
-        message: a length (uint32, little-endian), a header in JSON, then the arrays, each from a multiple of 8 bytes on.
+        message: a length (uint32, little-endian), a header in JSON, the arrays, each from a multiple of 8 bytes on.
     """
 
     slot: str
@@ -99,7 +99,7 @@ def tokens_part(changes: pl.DataFrame) -> Part:
 
 
 def colours_part(colour: ColourBy) -> Part:
-    """A code for each row: its line of the legend, or 0 to 254 along the scale and 255 for no value; with the numbers."""
+    """A code for each row: its line of the legend; for numbers 0 to 254 along the scale, 255 for none, and the number."""
     codes = np.empty(len(colour.values), np.uint8)
     if not colour.continuous:
         for code, rows in enumerate(colour.members().values()):
@@ -160,7 +160,9 @@ def notable_rows(changes: pl.DataFrame) -> np.ndarray:
     The frequent ones are whole words of three letters or more, if the frame tells kinds: signs say little on a map.
     """
     moved = most_moved(changes, LABELLED // 2)
-    named = changes.select("text", *(name for name in ("rank", "kind") if name in changes.columns)).with_row_index("row")
+    named = changes.select("text", *(name for name in ("rank", "kind") if name in changes.columns)).with_row_index(
+        "row"
+    )
     if "kind" in changes.columns:
         named = named.filter((pl.col("kind") == "word") & (pl.col("text").str.len_chars() > 2))
     frequent = named.sort("rank" if "rank" in changes.columns else "row")["row"].head(LABELLED // 2).to_numpy()

@@ -1,6 +1,6 @@
-"""Maps: scatter plots of whole vocabularies, and the rows that a selection on one names."""
+"""Maps: scatter plots of whole vocabularies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,6 @@ from defemb_core.palette import (
 )
 from defemb_core.text import plain
 
-# Rows of each trace of a map, in the order of its traces: what turns the points of a selection back into rows.
-TraceRows = tuple[np.ndarray, ...]
 _MOST_LABELLED = 30
 # Rows of a map up to which points have a size (pixels) and an opacity.
 _MARKERS = ((500, 8.0, 0.9), (5000, 5.0, 0.8), (100_000, 3.2, 0.65), (float("inf"), 2.5, 0.5))
@@ -35,8 +33,7 @@ def map_figure(
 ) -> go.Figure:
     """Scatter plot of a map, one trace a category, the largest category at the back.
 
-    Coordinates and values travel as typed arrays. Row numbers do not travel at all: `trace_rows` says which row each
-    point of each trace is.
+    Coordinates and values travel as typed arrays, row numbers not at all.
 
     Args:
         coordinates: float32 (V, 2), every one of which is drawn.
@@ -67,76 +64,6 @@ def map_figure(
     return figure
 
 
-def trace_rows(colour: ColourBy, selected: np.ndarray | None = None) -> TraceRows:
-    """Rows (int32) of each trace of the map that `map_figure` draws from the same colours and selection."""
-    marked = _checked_selection(selected, len(colour.values))
-    return tuple(rows for _, rows in drawn_rows(colour)) + ((marked,) if marked.size else ())
-
-
-def selected_rows(figure_traces: TraceRows, points: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Rows that a click, box or lasso event names, ascending, each once, int32.
-
-    Args:
-        figure_traces: `trace_rows` of the figure that the event came from.
-        points: dicts with `curve_number` and `point_index` (Streamlit), or `curveNumber` and `pointIndex` or
-            `pointNumber` (plotly.js). A point that the figure does not have is left out: events may be older than
-            the figure.
-    """
-    rows: list[int] = []
-    for point in points:
-        trace = _first(point, "curve_number", "curveNumber")
-        index = _first(point, "point_index", "pointIndex", "point_number", "pointNumber")
-        if 0 <= trace < len(figure_traces) and 0 <= index < len(figure_traces[trace]):
-            rows.append(int(figure_traces[trace][index]))
-    return np.unique(np.array(rows, dtype=np.int32))
-
-
-def rows_in_polygon(
-    coordinates: np.ndarray, xs: Sequence[float] | np.ndarray, ys: Sequence[float] | np.ndarray
-) -> np.ndarray:
-    """Rows (int32, ascending) whose point lies inside a polygon, by the even-odd rule.
-
-    A point is inside where a ray from it to the right crosses the outline an odd number of times, so that what a
-    self-crossing lasso encloses twice is outside, as in the browser. On the outline itself either may hold.
-
-    Args:
-        coordinates: (V, 2).
-        xs: x of the corners in order, at least three; the last joins the first.
-        ys: y of the corners.
-
-    Raises:
-        SettingsError: for corners that are no polygon.
-    """
-    corners = _checked_corners(xs, ys, 3)
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    near = rows_in_box(coordinates, (low[0], high[0]), (low[1], high[1]))
-    x, y = np.asarray(coordinates, dtype=np.float64)[near].T
-    inside = np.zeros(near.size, dtype=bool)
-    for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        if y1 != y2:
-            inside ^= ((y1 > y) != (y2 > y)) & (x < (x2 - x1) * ((y - y1) / (y2 - y1)) + x1)
-    return near[inside]
-
-
-def rows_in_box(
-    coordinates: np.ndarray, xs: Sequence[float] | np.ndarray, ys: Sequence[float] | np.ndarray
-) -> np.ndarray:
-    """Rows (int32, ascending) whose point lies in a box or on its edge.
-
-    Args:
-        coordinates: (V, 2).
-        xs: x of two opposite corners, in any order.
-        ys: y of them.
-
-    Raises:
-        SettingsError: for corners that are no box.
-    """
-    corners = _checked_corners(xs, ys, 2)
-    points = np.asarray(coordinates, dtype=np.float64)
-    inside = (points >= corners.min(axis=0)) & (points <= corners.max(axis=0))
-    return np.flatnonzero(inside.all(axis=1)).astype(np.int32)
-
-
 def _checked_map(coordinates: np.ndarray, colour: ColourBy, labels: Sequence[str] | None) -> np.ndarray:
     """Coordinates as float32 that fit all the rest."""
     points = np.asarray(coordinates, dtype=np.float32)
@@ -154,22 +81,6 @@ def _checked_selection(selected: np.ndarray | None, rows: int) -> np.ndarray:
     if marked.size and not 0 <= marked[0] <= marked[-1] < rows:
         raise SettingsError(f"selected rows {marked[0]} to {marked[-1]} of {rows:,} points; select rows that are drawn")
     return marked.astype(np.int32)
-
-
-def _checked_corners(xs: Sequence[float] | np.ndarray, ys: Sequence[float] | np.ndarray, fewest: int) -> np.ndarray:
-    """Corners (n, 2), float64."""
-    x, y = np.asarray(xs, dtype=np.float64), np.asarray(ys, dtype=np.float64)
-    if x.ndim != 1 or x.shape != y.shape or x.size < fewest:
-        raise SettingsError(f"the selection has {x.size} x and {y.size} y; give as many of both, at least {fewest}")
-    if not np.isfinite([x, y]).all():
-        raise SettingsError("the selection has corners that are NaN or infinite; draw it again")
-    return np.stack([x, y], axis=1)
-
-
-def _first(point: Mapping[str, Any], *keys: str) -> int:
-    """The first of some keys that a point has, -1 if it has none or no whole number there."""
-    value = next((point[key] for key in keys if key in point), None)
-    return value if isinstance(value, int) and not isinstance(value, bool) else -1
 
 
 def drawn_rows(colour: ColourBy) -> list[tuple[str, np.ndarray]]:

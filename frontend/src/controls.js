@@ -40,7 +40,7 @@ export class Controls {
     this.bar = this.toolbar();
     this.legend = element("div", { className: "legend", aria: { role: "group", label: "Legend" } });
     this.note = element("p", { className: "note", aria: { role: "status" } });
-    this.use("lasso");
+    this.use(window.matchMedia("(pointer: coarse)").matches ? "pan" : "lasso");
   }
 
   toolbar() {

@@ -10,9 +10,11 @@ const shown = new Map(); // what the maps in each element are, and what they wer
 
 function receive(bytes) {
   const { slot, digest, read } = readPart(bytes);
-  if (slots.get(slot)?.digest !== digest) slots.set(slot, { digest, arrays: read() });
-  for (const { maps, state } of shown.values()) maps.update(state, slots);
-  const mine = slots.get(slot);
+  const known = slots.get(slot);
+  // An entry of its own even for what is known: the element that brought it before may still be on its way out.
+  const mine = { digest, arrays: known?.digest === digest ? known.arrays : read() };
+  slots.set(slot, mine);
+  if (known?.digest !== digest) for (const { maps, state } of shown.values()) maps.update(state, slots);
   return () => slots.get(slot) === mine && slots.delete(slot);
 }
 

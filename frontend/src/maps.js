@@ -47,12 +47,12 @@ export class LinkedMaps {
     const arrays = Object.fromEntries(Object.keys(wanted).map((slot) => [slot, slots.get(slot).arrays]));
     const key = JSON.stringify([wanted, state.legend]);
     if (key !== this.key) {
+      this.lit = -1;
       const { hidden } = this.scene?.state.by === state.by ? this.scene : { hidden: new Set() };
       this.scene = Object.assign(new Scene(state, arrays.points, arrays.tokens, arrays.colours), { hidden });
     }
     this.scene.state = state;
     this.key = key;
-    this.lit = -1;
     this.receiveMarks(state.marks);
     if (this.view !== state.view) this.arrange(state.view);
     this.look();
@@ -354,7 +354,7 @@ export class LinkedMaps {
 
   tell(first = "") {
     const { state, tokens } = this.scene;
-    const arrows = this.marks.length ? "Arrows: the selected tokens." : `Arrows: the ${tokens.movers.length.toLocaleString("en")} tokens that moved most, measured in the full space; select tokens to see theirs.`;
+    const arrows = this.marks.length ? "Arrows lead from original (blue) to rebuilt (orange): the selected tokens." : `Arrows lead from original (blue) to rebuilt (orange): the ${tokens.movers.length.toLocaleString("en")} tokens that moved most, measured in the full space; select tokens to see theirs.`;
     const scale = state.scale ? ` ${state.scale.note[0].toUpperCase()}${state.scale.note.slice(1)}.` : "";
     const text = `${first}${this.view === "arrows" ? `${arrows} ` : ""}Right: ${state.axes[0]}; up: ${state.axes[1]}.${scale}`;
     if (this.controls.note.textContent !== text) this.controls.note.textContent = text;

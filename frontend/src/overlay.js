@@ -43,8 +43,8 @@ function densityLines(scene, way) {
 
 export function drawArrows(context, scene, camera, rows, size, [from, to]) {
   context.save();
-  context.lineWidth = rows.length > 1000 ? 0.8 : 1.3;
-  context.globalAlpha = rows.length > 1000 ? 0.35 : 0.85;
+  context.lineWidth = rows.length > 1000 ? 0.8 : 1.2;
+  context.globalAlpha = rows.length > 1000 ? 0.35 : 0.75;
   for (const row of rows) {
     if (scene.isHidden(row)) continue;
     const [x1, y1] = camera.toScreen(size, scene.at(row, 0));

@@ -79,13 +79,15 @@ export function paint(canvas, scene, camera, way, { ratio, size, ground, faint, 
     const code = codes[row];
     if (!hidden[code]) put(row, stamps[scene.lineOf[code]], scene.rgb[code]);
   }
-  const ring = ringStamp(marks.length, ratio, width);
+  const ring = markStamp(marks.length, ratio, growth, width);
   for (const row of marks) if (!hidden[codes[row]]) put(row, ring, markColour);
   canvas.getContext("2d").putImageData(canvas.image, -margin, -margin);
 }
 
-function ringStamp(rows, ratio, stride) {
-  const [across, line] = rows <= 30 ? [12, 2.2] : rows <= 1000 ? [8, 1.6] : [5, 1.2];
+// A ring around few marked points; dots for many, whose rings would be one blot.
+function markStamp(rows, ratio, growth, stride) {
+  if (rows > 1000) return stamp(INSIDE.circle, 1.5 * growth, 0.8, stride);
+  const [across, line] = rows <= 30 ? [12, 2.2] : [8, 1.6];
   const radius = (across * ratio) / 2;
   const distance = (x, y) => Math.abs(Math.hypot(x, y) - radius) - (line * ratio) / 2;
   return stamp(distance, radius + line * ratio, 1, stride);

@@ -7,7 +7,9 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
+from defemb_core.errors import SettingsError
 from pages.shared.search import find_tokens
+from pages.shared.text import as_text
 
 # What the numbers of a column are, with unit and range; a column that is not named here goes by its own name.
 TITLES = {
@@ -62,10 +64,15 @@ def search_to_select(changes: pl.DataFrame, of: str) -> None:
     searched = (of, wanted, regular)
     if searched == st.session_state.get("marked-by", (of, "", regular)):
         return
-    found = find_tokens(changes, wanted, regular)["token_id"].to_numpy() if wanted else np.empty(0)
+    try:
+        found = find_tokens(changes, wanted, regular)["token_id"].to_numpy() if wanted else np.empty(0)
+    except SettingsError as exc:
+        st.error(as_text(str(exc)), icon=":material/error:")
+        return
     select(found, of)
     st.session_state["marked-by"] = searched
-    st.toast(f"{found.size:,} of {changes.height:,} tokens marked") if wanted else None
+    if wanted:
+        st.toast(f"{found.size:,} of {changes.height:,} tokens marked")
 
 
 def colour_by(changes: pl.DataFrame, by: str) -> Any:

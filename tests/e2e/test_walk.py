@@ -9,6 +9,7 @@ import pytest
 from app_support import HOSTILE, build_world, make_run
 from conftest import CHROMIUM, MISSING
 from installed import MUST_RUN, real_wordnet
+from map_support import drag, drawn, expect_marked, rows_listed
 from playwright.sync_api import expect
 
 from defemb_core.reconstruction_files import load_reconstruction
@@ -84,34 +85,6 @@ def fill(tab, label, text):
     field(tab, label).press("Enter")
 
 
-def maps(tab):
-    """Both maps, once they are drawn."""
-    charts = tab.get_by_test_id("stPlotlyChart")
-    for map_ in (charts.nth(0), charts.nth(1)):
-        expect(map_.locator(".g-gtitle")).to_contain_text(re.compile(r"all [\d,]+ rows"), timeout=60 * SECOND)
-    return charts
-
-
-def drag_a_box(tab, chart, share):
-    """Select the middle of a chart with Plotly's box, `share` of its width and height."""
-    chart.hover()
-    chart.locator(".modebar-btn[data-title='Box Select']").click()
-    area = chart.locator(".nsewdrag").bounding_box()
-    sides = [(area["x"], area["width"]), (area["y"], area["height"])]
-    (left, right), (top, bottom) = [(at + size * (1 - share) / 2, at + size * (1 + share) / 2) for at, size in sides]
-    tab.mouse.move(left, top)
-    tab.mouse.down()
-    tab.mouse.move(right, bottom, steps=8)
-    tab.mouse.up()
-
-
-def rows_listed(tab):
-    """How many rows the table of selected tokens counts."""
-    line = tab.get_by_test_id("stCaptionContainer").get_by_text(re.compile(rf"^[\d,]+ of {ROWS:,} rows"))
-    line.wait_for(timeout=60 * SECOND)
-    return int(line.inner_text().split(" of ")[0].replace(",", ""))
-
-
 def test_one_press_rebuilds_the_bundled_model(first):
     evidence = json.loads((first.run / "evidence.json").read_text())
     assert "bundled-instant" in first.progress
@@ -121,32 +94,20 @@ def test_one_press_rebuilds_the_bundled_model(first):
 
 
 def test_maps_come_at_once_and_then_better_ones(first, open_tab):
-    tab = open_tab(f"{first.server.url}/projection")
-    charts = maps(tab)  # PCA, unless UMAP was quicker than the browser
+    tab = open_tab(f"{first.server.url}/projection", height=1300)
+    drawn(tab, ROWS)  # PCA, unless UMAP was quicker than the browser
     tab.get_by_text("Procrustes").wait_for(timeout=240 * SECOND)
-    maps(tab)
-    for map_ in (charts.nth(0), charts.nth(1)):
-        expect(map_.locator(".g-gtitle")).to_contain_text(f"all {ROWS:,} rows")
+    both = drawn(tab, ROWS)
     settled(tab)
-    drag_a_box(tab, charts.nth(0), 0.4)
-    chosen = rows_listed(tab)
+    drag(tab, both.first, "Box", 0.6)
+    tab.get_by_test_id("stDataFrame").wait_for()
+    chosen = rows_listed(tab, ROWS)
     assert 0 < chosen < ROWS
-    expect(charts.nth(1)).to_have_attribute("aria-label", re.compile(f"{chosen:,} rows marked"), timeout=60 * SECOND)
-    expect(charts.nth(0)).not_to_have_attribute("aria-label", re.compile("marked"))
-    expect(tab.get_by_test_id("stDataFrame")).to_be_visible()
-    tab.get_by_text("PCA", exact=True).click()  # other charts: both mark what was chosen, and the list stays
-    tab.get_by_text("principal directions").wait_for()
-    for map_ in (charts.nth(0), charts.nth(1)):
-        expect(map_).to_have_attribute("aria-label", re.compile(f"{chosen:,} rows marked"), timeout=60 * SECOND)
-    assert rows_listed(tab) == chosen
-
-
-def test_pca_can_be_had_back(first, open_tab):
-    tab = open_tab(f"{first.server.url}/projection")
-    maps(tab)
-    tab.get_by_text("PCA", exact=True).click()
-    tab.get_by_text("principal directions").wait_for()
-    expect(tab.get_by_test_id("stPlotlyChart").first.locator(".xtitle")).to_have_text("principal direction 1")
+    expect_marked(tab, chosen)
+    tab.get_by_text("PCA", exact=True).click()  # other maps: both mark what was chosen, and the list stays
+    expect(tab.get_by_text("Right: principal direction 1")).to_be_visible()
+    expect_marked(tab, chosen)
+    assert rows_listed(tab, ROWS) == chosen
 
 
 def test_spectra_and_isotropy_are_drawn(first, open_tab):
@@ -267,29 +228,3 @@ def test_hostile_tokens_are_letters_everywhere(hostile, open_tab):
         tab.goto(f"{server.url}/tokens?plm={world.plm}&token={texts.index(text)}")
         expect(tab.get_by_role("heading", level=3)).to_have_text(f"“{plain(text)}”")
         assert tab.get_by_test_id("stMain").locator(MADE_OF_TEXT).count() == 0
-
-
-def test_hostile_tokens_are_letters_in_a_map(hostile, open_tab):
-    server, world, _ = hostile
-    tab = open_tab(f"{server.url}/projection?plm={world.plm}")
-    chart = maps(tab).first
-    settled(tab)
-    found = {label: at for label, *at in chart.locator(".js-plotly-plot").evaluate(WHERE)}
-    for text in HOSTILE:
-        tab.mouse.move(*found[plain(text)])
-        expect(chart.locator(".hoverlayer .hovertext")).to_contain_text(plain(text))
-        assert chart.locator(MADE_OF_TEXT).count() == 0
-        tab.mouse.move(0, 0)
-
-
-WHERE = """plot => {
-    const decode = document.createElement('textarea'), edges = plot.getBoundingClientRect(), found = []
-    const {xaxis, yaxis} = plot._fullLayout
-    plot._fullData.forEach(trace => (trace.text || trace.hovertext).forEach((text, i) => {
-        decode.innerHTML = text
-        found.push([decode.value, edges.x + xaxis._offset + xaxis.d2p(trace.x[i]),
-                    edges.y + yaxis._offset + yaxis.d2p(trace.y[i])])
-    }))
-    return found
-}"""
-"""Each point's label and its place in the window."""
