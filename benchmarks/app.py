@@ -43,6 +43,7 @@ PAGES = {
     "Export": "Export",
     "Model": FIRST_HEADING,
 }
+MAPS_DRAWN = "section[data-drawn]"
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
@@ -204,6 +205,8 @@ def _wait_for(page: Page, heading: str) -> None:
     page.wait_for_function("document.querySelectorAll('[data-stale=true]').length === 0")
     if page.locator("[data-testid=stPlotlyChart]").count():
         page.locator("[data-testid=stPlotlyChart] .main-svg").first.wait_for(state="attached")
+    if page.locator("[data-testid=stBidiComponentIsolated]").count():
+        page.locator(MAPS_DRAWN).wait_for()
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -99,7 +99,7 @@ def tokens_part(changes: pl.DataFrame) -> Part:
 
 
 def colours_part(colour: ColourBy) -> Part:
-    """A code for each row: its line of the legend; for numbers 0 to 254 along the scale, 255 for none, and the number."""
+    """A code a row: its line of the legend; for numbers 0 to 254 along the scale or 255 for none, and the number."""
     codes = np.empty(len(colour.values), np.uint8)
     if not colour.continuous:
         for code, rows in enumerate(colour.members().values()):

@@ -349,7 +349,7 @@ export class LinkedMaps {
   alternative(map, i) {
     const { descriptions } = this.scene.state;
     const text = map.fixed === null ? descriptions.join(" ") : descriptions[i];
-    return `${text}${this.marks.length ? ` ${this.marks.length.toLocaleString("en")} rows marked.` : ""} Arrow keys move, + and - zoom, 0 shows all, n and p step through tokens, Enter selects, Escape clears.`;
+    return `${text}${this.marks.length ? ` ${this.marks.length.toLocaleString("en")} ${this.marks.length === 1 ? "row" : "rows"} marked.` : ""} Arrow keys move, + and - zoom, 0 shows all, n and p step through tokens, Enter selects, Escape clears.`;
   }
 
   tell(first = "") {
