@@ -12,7 +12,7 @@ NAMES = {
     "dictionaries": "Wiktionary: speed and memory of reading a dump, opening a store; json.loads, polars (two minutes)",
     "projection": "nearest neighbours and UMAP maps against umap-learn's defaults",
     "app": "server start to first page against `streamlit hello`, and from page to page (needs Chromium)",
-    "maps": "linked maps of 30,522 and 250,000 rows against Plotly: drawn, hover, lasso (needs Chromium; three minutes)",
+    "maps": "linked maps of 30,522 and 250,000 rows against Plotly: opening, hover, lasso (needs Chromium)",
 }
 
 

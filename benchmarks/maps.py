@@ -71,7 +71,7 @@ by = st.radio("Colour", ["group", "movement"])
 colour = palette.colour_by_group(changes) if by == "group" else palette.colour_by_values(
     by, changes[by].to_numpy(), by)
 groups = [rows.tolist() for _, rows in sorted(colour.members().items(), key=lambda item: -item[1].size)]
-chosen = (st.session_state.get("chart-0") or {}).get("selection", {}).get("points", [])
+chosen = (st.session_state.get("chart-0") or {}).get("selection", {}).get("points", []) if by == "group" else []
 marked = np.array([groups[point["curve_number"]][point["point_index"]] for point in chosen], np.int64)
 for i, column in enumerate(st.columns(2)):
     figure = map_figure(maps[i].coordinates, colour, "Map", marked if i else None, labels=changes["text"].to_list())
