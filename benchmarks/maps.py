@@ -62,7 +62,7 @@ maps, changes = made(rows)
 OURS = """
 from pages.shared.linked_maps import show_linked_maps
 by = st.radio("Colour", ["group", "movement"])
-show_linked_maps(maps, SimpleNamespace(key=str(rows)), changes, by)
+show_linked_maps(maps, SimpleNamespace(key=str(rows), names=("original", "rebuilt")), changes, by)
 """
 PEER = """
 from defemb_core import palette

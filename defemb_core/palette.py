@@ -35,6 +35,14 @@ TEXT = "#7d7d7d"
 SEQUENTIAL = ("#6a51c8", "#4a70c4", "#2587a8", "#16947f", "#5c9a45", "#9a9413", "#c08a00", "#dc8a1e")
 
 NO_VALUE = "no value"
+POS_COLOURS = {
+    "noun": "#3f8fd6",
+    "verb": "#c08a00",
+    "adjective": "#00875f",
+    "adverb": "#9a4fd0",
+    "other": "#8c5a3c",
+    NO_VALUE: NEUTRAL,
+}
 # Percentiles that the ends of a colour scale stand for, so that a few outliers do not use up the scale.
 PERCENTILES = (1, 99)
 
@@ -106,6 +114,16 @@ def colour_by_kind(vocabulary: pl.DataFrame) -> ColourBy:
     """Colours by what a row stands for, of a vocabulary frame."""
     explanation = "word: starts a word; subword: continues one; byte: an incomplete character"
     return ColourBy("kind", _names(vocabulary, "kind"), explanation, KIND_COLOURS, KIND_SHAPES)
+
+
+def colour_by_pos(changes: pl.DataFrame) -> ColourBy:
+    """Colours by the part of speech of each row's first definition, of a frame with a `pos` column."""
+    names = {"adj": "adjective", "adv": "adverb", "adjective satellite": "adjective"}
+    known = changes["pos"].cast(pl.String).replace(names)
+    kept = pl.when(known.is_in([*POS_COLOURS])).then(known).otherwise(pl.lit("other"))
+    pos = pl.select(pl.when(known.is_null()).then(pl.lit(NO_VALUE)).otherwise(kept)).to_series()
+    explanation = "of the first definition that the run used; no value: no definition, or its dictionary does not say"
+    return ColourBy("part of speech", np.asarray(pos.to_list(), dtype=str), explanation, POS_COLOURS)
 
 
 def colour_by_coverage(rebuilt: np.ndarray) -> ColourBy:

@@ -6,18 +6,7 @@ from pages.shared import state, tables
 from pages.shared.linked_maps import VIEWS, show_linked_maps
 from pages.shared.progress import watch_analysis
 from pages.shared.router import through_router
-from pages.shared.selection import chosen_rows, search_to_select
-
-COLOURS = {
-    "frequency group": "group",
-    "kind of token": "kind",
-    "rebuilt or kept": "coverage",
-    "movement": "movement",
-    "new neighbours": "turnover",
-    "Zipf frequency": "zipf",
-    "length of the original row": "norm_original",
-    "length of the rebuilt row": "norm_rebuilt",
-}
+from pages.shared.selection import chosen_rows, colourings, search_to_select
 
 through_router()
 st.title("Projection")
@@ -48,8 +37,8 @@ view = middle.segmented_control(
     help="Two maps side by side; or one map with an arrow from each token's original to its rebuilt place; or one map "
     "whose points move from original to rebuilt.",
 )  # fmt: skip
-known = [name for name, column in COLOURS.items() if column == "coverage" or column in changes.columns]
-by = COLOURS[right.selectbox("Colour by", known, key="colour", bind="query-params")]
+known = colourings(changes)
+by = known[right.selectbox("Colour by", list(known), key="colour", bind="query-params")]
 search_to_select(changes, comparison.key)
 maps = analysis.maps if analysis and method == "umap" else state.pca_of(comparison)
 show_linked_maps(maps, comparison, changes, by, view)

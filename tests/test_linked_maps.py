@@ -28,6 +28,7 @@ from defemb_core.palette import (
     SEQUENTIAL,
     colour_by_group,
     colour_by_kind,
+    colour_by_pos,
     colour_by_values,
 )
 from defemb_core.text import plain
@@ -130,6 +131,12 @@ def test_codes_are_lines_of_the_legend(changes, maps):
         layers = sorted(legend, key=lambda line: line["layer"])
         assert [line["rows"] for line in layers] == sorted((line["rows"] for line in legend), reverse=True)
         assert [line["layer"] for line in layers] == list(range(len(legend)))
+
+
+def test_parts_of_speech_are_those_of_any_dictionary():
+    frame = pl.DataFrame({"pos": ["noun", "adj", "adjective satellite", "adv", "verb", "name", None]})
+    colour = colour_by_pos(frame)
+    assert colour.values.tolist() == ["noun", "adjective", "adjective", "adverb", "verb", "other", NO_VALUE]
 
 
 def test_numbers_go_along_the_scale_and_none_is_no_number(maps):

@@ -34,9 +34,9 @@ export class Controls {
     this.names = this.check("Labels", true, () => on.redraw());
     this.density = this.check("Density", false, () => on.redraw());
     this.way = element("input", { type: "range", min: 0, max: 100, value: 0, oninput: () => on.way(this.way.value / 100) });
-    this.way.setAttribute("aria-label", "From original (0) to rebuilt (100)");
-    this.play = button("Play", "Move all points from original to rebuilt", () => on.play());
-    this.animation = element("span", { className: "group animation" }, this.play, element("span", { textContent: "original" }), this.way, element("span", { textContent: "rebuilt" }));
+    this.play = button("Play", "Move all points from the first to the second map", () => on.play());
+    this.ends = [element("span"), element("span")];
+    this.animation = element("span", { className: "group animation" }, this.play, this.ends[0], this.way, this.ends[1]);
     this.bar = this.toolbar();
     this.legend = element("div", { className: "legend", aria: { role: "group", label: "Legend" } });
     this.note = element("p", { className: "note", aria: { role: "status" } });
@@ -61,6 +61,11 @@ export class Controls {
   check(text, checked, onchange) {
     const input = element("input", { type: "checkbox", checked, onchange });
     return { input, label: element("label", {}, input, ` ${text}`) };
+  }
+
+  setEnds(names) {
+    this.ends.forEach((end, i) => (end.textContent = names[i]));
+    this.way.setAttribute("aria-label", `From ${names[0]} (0) to ${names[1]} (100)`);
   }
 
   use(tool) {

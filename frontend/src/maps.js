@@ -10,6 +10,7 @@ import { Camera, Scene } from "./scene.js";
 const SLOW = 40; // milliseconds a painting may take before moving shows a shifted picture first
 const REST = 120;
 const PLAYED = 2500;
+const NEAR = 3; // magnification from which on any token may be named
 const REACH = 9; // pixels from a point at which it answers to the pointer
 
 export class LinkedMaps {
@@ -83,6 +84,7 @@ export class LinkedMaps {
     this.maps = titles.map((title, i) => this.makeMap(title, view === "two maps" ? i : null));
     this.host.replaceChildren(...this.maps.map(({ figure }) => figure));
     this.host.classList.toggle("two", view === "two maps");
+    this.controls.setEnds(names);
     this.controls.animation.hidden = view !== "animation";
     this.resize();
   }
@@ -200,6 +202,12 @@ export class LinkedMaps {
     this.tell(`${this.scene.text(this.lit)}, ${this.scene.value(this.lit)}. `);
   }
 
+  rowsInView(way) {
+    const { width, height } = this.size;
+    const corners = [[0, 0], [width, 0], [width, height], [0, height]].map((at) => this.camera.toMap(this.size, at));
+    return this.scene.inside(way, corners);
+  }
+
   inView(row) {
     return this.maps.some((map) => {
       const [x, y] = this.camera.toScreen(this.size, this.scene.at(row, this.wayOf(map)));
@@ -217,9 +225,7 @@ export class LinkedMaps {
   }
 
   selectView() {
-    const { width, height } = this.size;
-    const corners = [[0, 0], [width, 0], [width, height], [0, height]];
-    this.choose([...new Set(this.maps.flatMap((map) => this.enclosed(map, corners)))]);
+    this.choose([...new Set(this.maps.flatMap((map) => this.rowsInView(this.wayOf(map))))]);
   }
 
   choose(rows, event) {
@@ -311,7 +317,9 @@ export class LinkedMaps {
     const notable = [...scene.tokens.notable];
     const chosen = new Set(this.marks);
     const arrows = this.view === "arrows" && !chosen.size ? [...scene.tokens.movers] : notable;
-    const rows = chosen.size ? [...new Set([...notable.filter((row) => chosen.has(row)), ...this.marks.slice(0, 2000)])] : arrows;
+    // Near enough, any token in view may be named once the notable have their places.
+    const near = camera.zoom > NEAR && !chosen.size ? this.rowsInView(way).slice(0, 5000) : [];
+    const rows = chosen.size ? [...new Set([...notable.filter((row) => chosen.has(row)), ...this.marks.slice(0, 2000)])] : [...new Set([...arrows, ...near])];
     return rows.filter((row) => !scene.isHidden(row)).map((row) => ({ place: camera.toScreen(size, scene.at(row, way)), text: scene.text(row) }));
   }
 
@@ -354,7 +362,8 @@ export class LinkedMaps {
 
   tell(first = "") {
     const { state, tokens } = this.scene;
-    const arrows = this.marks.length ? "Arrows lead from original (blue) to rebuilt (orange): the selected tokens." : `Arrows lead from original (blue) to rebuilt (orange): the ${tokens.movers.length.toLocaleString("en")} tokens that moved most, measured in the full space; select tokens to see theirs.`;
+    const whose = this.marks.length ? "the selected tokens" : `the ${tokens.movers.length.toLocaleString("en")} tokens that moved most, measured in the full space; select tokens to see theirs`;
+    const arrows = `Arrows lead from ${state.names[0]} (blue) to ${state.names[1]} (orange): ${whose}.`;
     const scale = state.scale ? ` ${state.scale.note[0].toUpperCase()}${state.scale.note.slice(1)}.` : "";
     const text = `${first}${this.view === "arrows" ? `${arrows} ` : ""}Right: ${state.axes[0]}; up: ${state.axes[1]}.${scale}`;
     if (this.controls.note.textContent !== text) this.controls.note.textContent = text;

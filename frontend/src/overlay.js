@@ -104,21 +104,23 @@ export function drawNames(context, names, size, { font, colour, ground, gap, mos
   return drawn;
 }
 
-export function drawPointer(context, size, [x, y], text, note, { family, colour, ground }) {
+// The token under the pointer: a ring and a plate, or a plate at the edge where its point lies out of view.
+export function drawPointer(context, size, [x, y], text, value, { family, colour, ground }) {
   context.save();
-  for (const [width, stroke] of [[5, ground], [2.5, colour]]) {
+  const outside = x < 0 || y < 0 || x > size.width || y > size.height;
+  for (const [width, stroke] of outside ? [] : [[5, ground], [2.5, colour]]) {
     Object.assign(context, { lineWidth: width, strokeStyle: stroke });
     context.beginPath();
     context.arc(x, y, 8, 0, 2 * Math.PI);
     context.stroke();
   }
-  if (x < 0 || y < 0 || x > size.width || y > size.height) return context.restore();
+  const note = outside ? "outside this view" : value;
   context.font = `600 14px ${family}`;
   const wide = context.measureText(text).width;
   context.font = `12px ${family}`;
   const across = Math.max(wide, context.measureText(note).width) + 16;
   const left = Math.max(2, Math.min(x - across / 2, size.width - across - 2));
-  const top = y > 64 ? y - 60 : y + 16;
+  const top = Math.max(2, Math.min(y > 64 ? y - 60 : y + 16, size.height - 46));
   context.fillStyle = colour;
   context.beginPath();
   context.roundRect(left, top, across, 44, 6);

@@ -50,7 +50,7 @@ def show_linked_maps(
     ]
     chosen = selection.chosen_rows(comparison.key)
     state = {
-        **_described(points, changes, by, " ".join([parts[0].digest, parts[2].digest]), maps[0].method),
+        **_described(points, changes, by, comparison.names, maps[0].method, parts[0].digest + parts[2].digest),
         "parts": {part.slot: part.digest for part in parts},
         "view": view,
         "areas": linked_maps.place_areas(points, areas),
@@ -91,13 +91,14 @@ def _colours(_changes: pl.DataFrame, by: str, key: str) -> Any:
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def _described(_points: Sequence[np.ndarray], _changes: pl.DataFrame, by: str, digests: str, method: str) -> Any:
+def _described(
+    _points: Sequence[np.ndarray], _changes: pl.DataFrame, by: str, names: tuple[str, str], method: str, digests: str
+) -> Any:
     del digests
     from defemb_core.figures.linked_maps import describe_maps
 
     unit = "UMAP {} (no unit)" if method == "umap" else "principal direction {}"
-    colour = selection.colour_by(_changes, by)
-    return describe_maps(_points, colour, ("original", "rebuilt"), (unit.format(1), unit.format(2)))
+    return describe_maps(_points, selection.colour_by(_changes, by), names, (unit.format(1), unit.format(2)))
 
 
 def _select(of: str, rows: int) -> None:

@@ -11,10 +11,26 @@ from defemb_core.errors import SettingsError
 from pages.shared.search import find_tokens
 from pages.shared.text import as_text
 
+# What maps can be coloured by: columns of a comparison's changes, and "coverage".
+COLOURINGS = {
+    "frequency group": "group",
+    "kind of token": "kind",
+    "part of speech": "pos",
+    "rebuilt or kept": "coverage",
+    "movement": "movement",
+    "new neighbours": "turnover",
+    "how often a neighbour, original": "hubness_original",
+    "how often a neighbour, rebuilt": "hubness_rebuilt",
+    "Zipf frequency": "zipf",
+    "length of the original row": "norm_original",
+    "length of the rebuilt row": "norm_rebuilt",
+}
 # What the numbers of a column are, with unit and range; a column that is not named here goes by its own name.
 TITLES = {
     "movement": "movement (1 - cosine)",
     "turnover": "share of new neighbours",
+    "hubness_original": "among how many rows' ten nearest it is, original",
+    "hubness_rebuilt": "among how many rows' ten nearest it is, rebuilt",
     "zipf": "Zipf frequency: log10 of occurrences in a billion words",
     "norm_original": "length of the original row",
     "norm_rebuilt": "length of the rebuilt row",
@@ -75,6 +91,11 @@ def search_to_select(changes: pl.DataFrame, of: str) -> None:
         st.toast(f"{found.size:,} of {changes.height:,} tokens marked")
 
 
+def colourings(changes: pl.DataFrame) -> dict[str, str]:
+    """Return what these changes can be coloured by: names on screen and what `colour_by` takes."""
+    return {name: by for name, by in COLOURINGS.items() if by == "coverage" or by in changes.columns}
+
+
 def colour_by(changes: pl.DataFrame, by: str) -> Any:
     """Return the colouring by a column of `changes`, or by "coverage": whether a row was rebuilt."""
     from defemb_core import palette
@@ -83,6 +104,8 @@ def colour_by(changes: pl.DataFrame, by: str) -> Any:
         return palette.colour_by_group(changes)
     if by == "kind":
         return palette.colour_by_kind(changes)
+    if by == "pos":
+        return palette.colour_by_pos(changes)
     if by == "coverage":
         return palette.colour_by_coverage(changes["rebuilt"].to_numpy())
     numbers = changes[by].cast(pl.Float32).fill_null(float("nan")).to_numpy()
