@@ -26,6 +26,7 @@ from defemb_core.cli_options import (
     run_folder,
     table_named,
 )
+from defemb_core.cli_report import add_report, report_lines
 from defemb_core.devices import devices
 from defemb_core.errors import DefembError
 from defemb_core.methods import STAGE_SHARES, stage_shares
@@ -119,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("runs", help="list the runs", description="list the runs, newest first")
     listing.set_defaults(command=_runs)
     add_dictionary(commands).set_defaults(command=_dictionary)
+    add_report(commands).set_defaults(command=_report)
     export = commands.add_parser("export", help="write the rebuilt table or a checkpoint")
     export.add_argument("run", metavar="RUN", help="a run's directory, or its name in the runs folder")
     export.add_argument("--to", required=True, help="checkpoint, safetensors, npy, parquet or word2vec")
@@ -268,6 +270,11 @@ def _export(options: argparse.Namespace) -> None:
 
 def _dictionary(options: argparse.Namespace) -> None:
     for line in dictionary_lines(options):
+        _say(line)
+
+
+def _report(options: argparse.Namespace) -> None:
+    for line in report_lines(options):
         _say(line)
 
 

@@ -4,6 +4,7 @@ import streamlit as st
 
 from defemb_core.export import FORMATS, export
 from defemb_core.export_card import card
+from defemb_core.report import report_html
 from pages.shared import state
 from pages.shared.evidence import show_evidence
 from pages.shared.router import through_router
@@ -47,5 +48,13 @@ if made == to:
         )
     else:
         st.code(f'AutoModel.from_pretrained("{path}")', language="python")
+st.subheader("Report", anchor=False)
+st.caption("This comparison as one HTML file that opens anywhere, offline: figures, maps, tokens, how to cite.")
+known = state.analysis_of(comparison) is not None
+st.download_button(
+    "Download the report", lambda: report_html(comparison).encode(), f"{folder.name}.html", "text/html", key="report",
+    icon=":material/description:", on_click="ignore", disabled=not known,
+    help="Some seconds." if known else "It needs neighbours and maps: the Projection page finds them.",
+)  # fmt: skip
 with st.expander("The card that goes with every export", icon=":material/badge:"):
     st.json(card(made_by_run))

@@ -19,8 +19,9 @@ ORDER = [
     "umap_projection", "clusters",
     "baselines", "methods", "relevance", "reconstruction", "reconstruction_files", "sizes", "costs", "estimate",
     "comparison", "projection_settings", "analysis_files", "analysis", "selections", "palette", "figures",
-    "export_card", "export_checkpoint", "export", "runs", "processes", "terminal",
-    "cli_options", "cli_estimate", "cli_dictionary", "cli_analyse", "cli", "__main__",
+    "export_card", "export_checkpoint", "export", "report_style", "report_parts", "report",
+    "runs", "processes", "terminal",
+    "cli_options", "cli_estimate", "cli_dictionary", "cli_analyse", "cli_report", "cli", "__main__",
 ]  # fmt: skip
 """Every module and package of the core; each may import those before it."""
 ANALYSES = {

@@ -3,21 +3,18 @@ import shutil
 
 import numpy as np
 import pytest
+import test_pages
 from app_support import RUN, save_plm
 from safetensors.numpy import load_file, save_file
-from test_pages import (
-    at_work,
-    charts,
-    clean,
-    metrics,
-    one_sentence,
-    tables_with,
-)
+from test_pages import at_work, charts, clean, metrics, one_sentence, tables_with
 
 from defemb_core.comparison import open_comparison
 from defemb_core.isotropy import measure_isotropy
 from pages.shared.state import CHECKPOINT, OWN
 
+_apart, comparison, runs, visit, world = (  # fixtures of the pages' tests
+    test_pages._apart, test_pages.comparison, test_pages.runs, test_pages.visit, test_pages.world,
+)  # fmt: skip
 PAGES = ("projection", "spectrum", "tokens", "export")
 
 
@@ -139,7 +136,8 @@ def test_another_vocabulary_is_one_sentence(visit, tmp_path):
     assert said.endswith("choose tables of one vocabulary")
 
 
-def test_a_pair_is_analysed_in_a_folder_of_its_own(visit, other_run, monkeypatch):
+def test_a_pair_is_analysed_in_a_folder_of_its_own(visit, other_run, monkeypatch, tmp_path):
+    monkeypatch.setenv("DEFEMB_CACHE", str(tmp_path / "cache"))
     started = []
 
     def start(words, folder):
@@ -157,9 +155,8 @@ def test_a_pair_is_analysed_in_a_folder_of_its_own(visit, other_run, monkeypatch
 
 def test_the_address_names_both_tables(world, other_run):
     from streamlit.testing.v1 import AppTest
-    from test_pages import APP
 
-    app = AppTest.from_file(str(APP), default_timeout=60)
+    app = AppTest.from_file(str(test_pages.APP), default_timeout=60)
     for name, value in {"plm": str(world.plm), "run": "longer", "against": RUN, "rows": "rare"}.items():
         app.query_params[name] = value
     clean(app.switch_page("pages/spectrum.py").run())
