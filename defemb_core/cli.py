@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
@@ -119,8 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     add_analyse(commands).set_defaults(command=_analyse)
     listing = commands.add_parser("runs", help="list the runs", description="list the runs, newest first")
     listing.set_defaults(command=_runs)
-    add_dictionary(commands).set_defaults(command=_dictionary)
-    add_report(commands).set_defaults(command=_report)
+    add_dictionary(commands).set_defaults(command=_saying(dictionary_lines))
+    add_report(commands).set_defaults(command=_saying(report_lines))
     export = commands.add_parser("export", help="write the rebuilt table or a checkpoint")
     export.add_argument("run", metavar="RUN", help="a run's directory, or its name in the runs folder")
     export.add_argument("--to", required=True, help="checkpoint, safetensors, npy, parquet or word2vec")
@@ -268,14 +268,14 @@ def _export(options: argparse.Namespace) -> None:
     _say(f"wrote {export(comparison.reconstruction, comparison.plm, options.to, options.out, options.force)}")
 
 
-def _dictionary(options: argparse.Namespace) -> None:
-    for line in dictionary_lines(options):
-        _say(line)
+def _saying(lines: Callable[[argparse.Namespace], list[str]]) -> Callable[[argparse.Namespace], None]:
+    """Return the command that prints what `lines` returns."""
 
+    def command(options: argparse.Namespace) -> None:
+        for line in lines(options):
+            _say(line)
 
-def _report(options: argparse.Namespace) -> None:
-    for line in report_lines(options):
-        _say(line)
+    return command
 
 
 def _runs(options: argparse.Namespace) -> None:

@@ -32,17 +32,21 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.elements, self.text, self.cells = [], "", []
+        self.elements, self.text, self.cells, self.in_cell = [], "", [], False
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         self.elements.append((tag, dict(attributes)))
+        self.in_cell = tag == "td"
         if tag == "td":
             self.cells.append("")
 
+    def handle_endtag(self, tag):
+        self.in_cell = False
+
     def handle_data(self, data):
         self.text += data
-        if self.cells and self.elements[-1][0] == "td":
+        if self.in_cell:
             self.cells[-1] += data
 
     def all(self, tag):
