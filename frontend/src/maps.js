@@ -307,7 +307,7 @@ export class LinkedMaps {
   }
 
   labelLook() {
-    const most = Math.round(Math.min(45, Math.max(10, (this.size.width * this.size.height) / 9000)));
+    const most = Math.round(Math.min(45, Math.max(10, (this.size.width * this.size.height) / 6000)));
     return { ...this.theme, font: `12px ${this.theme.family}`, gap: 13, most };
   }
 
