@@ -299,9 +299,10 @@ export class LinkedMaps {
     const context = this.context(map, 1);
     if (this.controls.density.input.checked) drawDensity(context, scene, camera, way, size, theme.colour);
     const areas = (scene.state.areas[map.fixed ?? (way < 0.5 ? 0 : 1)] ?? []).map(([x, y, text]) => ({ place: camera.toScreen(size, [x, y]), text }));
-    drawNames(context, areas, size, { ...theme, font: `600 15px ${theme.family}`, gap: 0, most: 40 });
+    const taken = []; // a token's label keeps clear of an area's
+    drawNames(context, areas, size, { ...theme, font: `600 15px ${theme.family}`, gap: 0, most: 40, taken });
     if (this.view === "arrows") drawArrows(context, scene, camera, this.arrowRows(), size, scene.state.tables);
-    if (this.controls.names.input.checked) map.labelled = drawNames(context, this.names(way), size, this.labelLook());
+    if (this.controls.names.input.checked) map.labelled = drawNames(context, this.names(way), size, { ...this.labelLook(), taken });
     else map.labelled = 0;
     map.box.dataset.labels = map.labelled;
   }

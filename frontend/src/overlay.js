@@ -76,7 +76,7 @@ function arrow(context, x1, y1, x2, y2, from, to) {
 }
 
 // Names in the order of their importance; one that would touch an earlier one is left out.
-export function drawNames(context, names, size, { font, colour, ground, gap, most, taken = [] }) {
+export function drawNames(context, names, size, { font, colour, ground, gap, most, taken }) {
   context.save();
   context.font = font;
   context.textAlign = "center";
