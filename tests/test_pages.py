@@ -41,6 +41,7 @@ from defemb_core.reconstruction import Settings
 from defemb_core.relevance import relevant_settings
 from defemb_core.runs import identity
 from defemb_core.text import plain
+from pages.shared import linked_maps as linked_maps_module
 from pages.shared import tables
 from pages.shared.dictionary_choice import OFFERS
 from pages.shared.selection import Selection
@@ -547,6 +548,22 @@ def test_a_selection_is_marked_on_the_maps_and_listed(visit, comparison):
     assert marks["serial"] == 7
     (listed,) = tables_with(app, "token_id", "movement")
     assert sorted(listed["token_id"]) == [1, 2, 3]
+
+
+def test_maps_of_some_rows_mark_and_select_the_tables_rows(visit, comparison, changes, monkeypatch):
+    rows = np.arange(10, comparison.plm.rows, 7, dtype=np.int32)
+    whole = linked_maps_module.show_linked_maps
+
+    def of_some(maps, *rest, **options):
+        some = [Projection(projection.coordinates[rows], "pca") for projection in maps]
+        whole(some, *rest, **options, rows=rows)
+
+    monkeypatch.setattr(linked_maps_module, "show_linked_maps", of_some)
+    selection = Selection(np.array([3, 10, 24], np.int32), comparison.key)
+    told = linked_maps(clean(visit("projection", selection=selection)))
+    assert (told["rows"], told["total"]) == (rows.size, comparison.plm.rows)
+    assert rows[decode_rows(told["marks"]["rows"], rows.size)].tolist() == [10, 24]
+    assert told["marks"]["elsewhere"] == 1
 
 
 @pytest.mark.parametrize(("wanted", "regular"), [("BA", False), ("^b.n", True), ("", True)])

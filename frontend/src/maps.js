@@ -47,6 +47,9 @@ export class LinkedMaps {
     if (!["points", "tokens", "colours"].every((slot) => slots.get(slot)?.digest === wanted[slot])) return;
     const arrays = Object.fromEntries(Object.keys(wanted).map((slot) => [slot, slots.get(slot).arrays]));
     const key = JSON.stringify([wanted, state.legend]);
+    const other = wanted.tokens !== this.parts?.tokens; // other rows: positions mean others
+    if (wanted.points !== this.parts?.points) this.camera.reset();
+    this.parts = wanted;
     if (key !== this.key) {
       this.lit = -1;
       const { hidden } = this.scene?.state.by === state.by ? this.scene : { hidden: new Set() };
@@ -54,17 +57,17 @@ export class LinkedMaps {
     }
     this.scene.state = state;
     this.key = key;
-    this.receiveMarks(state.marks);
+    if (other || state.marks.serial >= this.serial) this.receiveMarks(state.marks);
     if (this.view !== state.view) this.arrange(state.view);
     this.look();
     this.controls.showLegend(this.scene);
     this.draw();
   }
 
-  // An answer to an older selection than the last one made here comes too late.
-  receiveMarks({ serial, rows }) {
-    if (serial < this.serial) return;
+  // Only what answers the last selection made here: what answers an older one comes too late.
+  receiveMarks({ rows, elsewhere }) {
     this.marks = decodeRows(rows, this.scene.rows);
+    this.elsewhere = elsewhere;
   }
 
   look() {
@@ -241,8 +244,9 @@ export class LinkedMaps {
   }
 
   select(rows) {
-    if (!rows.length && !this.marks.length) return;
+    if (!rows.length && !this.marks.length && !this.elsewhere) return;
     this.marks = rows;
+    this.elsewhere = 0;
     this.serial = Math.max(Date.now(), this.serial + 1);
     this.draw();
     // After the marks are on the screen: the server may take its time.
@@ -348,16 +352,20 @@ export class LinkedMaps {
   // In words
 
   counted() {
-    const { scene } = this;
-    const shown = scene.shown();
-    const all = scene.rows.toLocaleString("en");
-    return (shown === scene.rows ? `all ${all} rows` : `${shown.toLocaleString("en")} of ${all} rows, the rest hidden`) +
-      (this.marks.length ? `, ${this.marks.length.toLocaleString("en")} marked` : "");
+    const { scene, marks, elsewhere } = this;
+    const [shown, rows, total] = [scene.shown(), scene.rows, scene.state.total].map((count) => count.toLocaleString("en"));
+    const drawn = rows === total ? `all ${total} rows` : `${rows} of ${total} rows`;
+    return [
+      shown === rows ? drawn : `${shown} of ${total} rows, the rest hidden`,
+      marks.length && `${marks.length.toLocaleString("en")} marked`,
+      elsewhere && `${elsewhere.toLocaleString("en")} selected that are not on the maps`,
+    ].filter(Boolean).join(", ");
   }
 
   alternative(map, i) {
-    const { descriptions } = this.scene.state;
-    const text = map.fixed === null ? descriptions.join(" ") : descriptions[i];
+    const { descriptions, rows, total } = this.scene.state;
+    const part = rows === total ? "" : ` These are ${rows.toLocaleString("en")} of the table's ${total.toLocaleString("en")} rows.`;
+    const text = (map.fixed === null ? descriptions.join(" ") : descriptions[i]) + part;
     return `${text}${this.marks.length ? ` ${this.marks.length.toLocaleString("en")} ${this.marks.length === 1 ? "row" : "rows"} marked.` : ""} Arrow keys move, + and - zoom, 0 shows all, n and p step through tokens, Enter selects, Escape clears.`;
   }
 

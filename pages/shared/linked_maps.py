@@ -4,7 +4,8 @@ The front end is `assets/maps.js`, built from `frontend/`. Coordinates, tokens a
 which Streamlit does not send again unless their bytes change; what is left is a few kilobytes.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,39 +29,54 @@ def show_linked_maps(
     changes: pl.DataFrame,
     by: str,
     view: str = VIEWS[0],
+    *,
+    rows: np.ndarray | None = None,
     areas: Areas | None = None,
 ) -> None:
     """Show both maps of a comparison; what is selected on them is `selection.chosen_rows`.
 
     Args:
-        maps: original and rebuilt, rows in the vocabulary's order.
+        maps: original and rebuilt.
         comparison: what the maps are of.
         changes: `state.changes_of` the comparison.
         by: the column of `changes` to colour by.
         view: one of `VIEWS`.
+        rows: the rows of the table that are on the maps, ascending, in their order; None for all.
         areas: names of areas for each map, x and y in its own units.
     """
     from defemb_core.figures import linked_maps
 
+    drawn = np.arange(changes.height, dtype=np.int32) if rows is None else rows
+    part = changes if drawn.size == changes.height else changes[drawn]
+    key = f"{comparison.key} {hashlib.sha256(drawn.tobytes()).hexdigest()}"
     points = [projection.coordinates for projection in maps]
     parts = [
         linked_maps.points_part(points[0], points[1]),
-        _tokens(changes, comparison.key),
-        _colours(changes, by, f"{comparison.key} {changes.columns}"),
+        _tokens(part, key),
+        _colours(part, by, f"{key} {changes.columns}"),
     ]
+    told = _described(points, part, by, comparison.names, maps[0].method, parts[0].digest + parts[2].digest)
     chosen = selection.chosen_rows(comparison.key)
+    marked = np.flatnonzero(np.isin(drawn, chosen.rows))
+    marks = {"serial": chosen.serial, "rows": linked_maps.encode_rows(marked, drawn.size)}
     state = {
-        **_described(points, changes, by, comparison.names, maps[0].method, parts[0].digest + parts[2].digest),
+        **told,
+        "total": changes.height,
         "parts": {part.slot: part.digest for part in parts},
         "view": view,
         "areas": linked_maps.place_areas(points, areas),
-        "marks": {"serial": chosen.serial, "rows": linked_maps.encode_rows(chosen.rows, changes.height)},
+        "marks": {**marks, "elsewhere": chosen.rows.size - marked.size},
     }
+    _mount([part.message for part in parts], state, lambda: _select(comparison.key, drawn))
+
+
+def _mount(messages: Sequence[bytes], state: dict[str, Any], on_selection: Callable[[], None]) -> None:
+    """Put the arrays and the maps on the page, as elements of one component."""
     mount = _component()
-    with st.container(gap=None, key=_KEY + "-parts"):
-        for part in parts:
-            mount(key=f"{_KEY}-{part.slot}", data=part.message)
-        mount(key=_KEY, data=state, on_selection_change=lambda: _select(comparison.key, changes.height))
+    with st.container(gap=None, key=f"{_KEY}-parts"):
+        for i, message in enumerate(messages):
+            mount(key=f"{_KEY}-{i}", data=message)
+        mount(key=_KEY, data=state, on_selection_change=on_selection)
 
 
 def _component() -> Any:
@@ -101,9 +117,9 @@ def _described(
     return describe_maps(_points, selection.colour_by(_changes, by), names, (unit.format(1), unit.format(2)))
 
 
-def _select(of: str, rows: int) -> None:
-    """Take over what was selected in the browser."""
+def _select(of: str, drawn: np.ndarray) -> None:
+    """Take over what was selected in the browser, positions among the rows `drawn`."""
     from defemb_core.figures.linked_maps import decode_rows
 
     told = st.session_state[_KEY]["selection"]
-    selection.select(decode_rows(told["rows"], rows), of, int(told["serial"]))
+    selection.select(drawn[decode_rows(told["rows"], drawn.size)], of, int(told["serial"]))
