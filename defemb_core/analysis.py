@@ -12,8 +12,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from defemb_core.analysis_files import kept_map, kept_neighbours, map_path, neighbours_at, neighbours_path, read_map
+from defemb_core.cache import cached_frame
+from defemb_core.clusters import CLUSTER_SCHEMA, name_clusters
 from defemb_core.comparison import Comparison
 from defemb_core.neighbours import Neighbours, nearest_neighbours
 from defemb_core.progress import Clock, Progress
@@ -30,6 +33,7 @@ STAGES = {
     "neighbours of the rebuilt": 5.0,
     "map of the original": 14.0,
     "map of the rebuilt": 13.0,
+    "names of regions": 4.0,
 }
 # The same of a map that is not a UMAP fit, most of it the measuring of its trustworthiness.
 _QUICK_MAP = 2.0
@@ -44,12 +48,15 @@ class Analysis:
         neighbours: of all rows, by cosine.
         maps: of the settings' rows, in that order, both with their trustworthiness.
         rows: int32 (n,), ascending: the rows that are on the maps.
+        regions: dense regions of both maps with names from the definitions of their tokens, as name_clusters returns
+            them, and `map i8`, 0 or 1; empty where the second table is no run's and has no definitions.
         settings: of the maps.
     """
 
     neighbours: tuple[Neighbours, Neighbours]
     maps: tuple[Projection, Projection]
     rows: np.ndarray
+    regions: pl.DataFrame
     settings: ProjectionSettings
 
 
@@ -90,6 +97,12 @@ class _Task:
         first = [digests[0], self.rows_key, settings]
         return map_path(first), map_path([*first, self.settings.mode, digests[1]])
 
+    @property
+    def regions_path(self) -> Path:
+        """File of the regions' names, which depend on the run's definitions too: its table stands for them."""
+        made_from = [path.name for path in self.map_paths] + [_digests(self.comparison)[1]]
+        return map_path(made_from).with_suffix(".parquet")
+
     def neighbours(self, which: int, tell: Tell) -> Neighbours:
         """Neighbours that shape a table's UMAP map, among the rows on it; those kept of all rows where they will do."""
         metric, others = self.settings.metric, self.rows.size - 1
@@ -112,7 +125,8 @@ def analyse(
     neighbours = neighbours_of_both(comparison, report)
     first = kept_map(task.map_paths[0], lambda: _first_map(task, stage(names[2])))
     second = kept_map(task.map_paths[1], lambda: _second_map(task, first, stage(names[3])))
-    return Analysis(neighbours, (first, second), task.rows, task.settings)
+    regions = cached_frame(task.regions_path, lambda: _regions(task, (first, second), stage(names[4])))
+    return Analysis(neighbours, (first, second), task.rows, regions, task.settings)
 
 
 def read_analysis(comparison: Comparison, settings: ProjectionSettings | None = None) -> Analysis | None:
@@ -123,10 +137,15 @@ def read_analysis(comparison: Comparison, settings: ProjectionSettings | None = 
     """
     task = _Task(comparison, settings or ProjectionSettings())
     first, second = (read_map(path) for path in task.map_paths)
-    if not (first and second):  # made last: without them the neighbours, which are larger, need not be read
+    if not (
+        first and second and task.regions_path.exists()
+    ):  # made last: without them the neighbours, which are larger, need not be read
         return None
     neighbours = known_neighbours(comparison)
-    return Analysis(neighbours, (first, second), task.rows, task.settings) if neighbours else None
+    if not neighbours:
+        return None
+    regions = cached_frame(task.regions_path, lambda: _regions(task, (first, second), lambda done, total: None))
+    return Analysis(neighbours, (first, second), task.rows, regions, task.settings)
 
 
 def analysis_shares(comparison: Comparison, settings: ProjectionSettings) -> dict[str, float]:
@@ -138,7 +157,7 @@ def analysis_shares(comparison: Comparison, settings: ProjectionSettings) -> dic
     if settings.method == "pca" or settings.mode == "place":
         seconds["map of the rebuilt"] = _QUICK_MAP
     whole = [neighbours_path(digest, _kept(comparison)) for digest in _digests(comparison)]
-    for name, path in zip(STAGES, (*whole, *task.map_paths), strict=True):
+    for name, path in zip(STAGES, (*whole, *task.map_paths, task.regions_path), strict=True):
         if path.exists():
             seconds[name] = 0.0
     total = sum(seconds.values())
@@ -221,6 +240,18 @@ def _same_signs(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
     """`other` with each axis mirrored that runs against the reference's: the sign of a principal direction is free."""
     agreement = np.einsum("ij,ij->j", reference - reference.mean(axis=0), other - other.mean(axis=0))
     return other * np.where(agreement < 0, -1, 1).astype(np.float32)
+
+
+def _regions(task: _Task, maps: tuple[Projection, Projection], tell: Tell) -> pl.DataFrame:
+    """Both maps' regions with their names."""
+    definitions, found = task.comparison.definitions, []
+    for number, made in enumerate(maps):
+        named = CLUSTER_SCHEMA.to_frame(eager=True)
+        if definitions is not None:
+            named = name_clusters(made.coordinates, task.rows, task.comparison.vocabulary, definitions)
+        found.append(named.with_columns(map=pl.lit(number, pl.Int8)))
+        tell(number + 1, len(maps))
+    return pl.concat(found)
 
 
 def _judged(task: _Task, table: np.ndarray, made: Projection, tell: Tell) -> Projection:

@@ -1,62 +1,44 @@
 import streamlit as st
 
-from defemb_core.processes import start_analysis
-from defemb_core.runs import analysis_status
 from pages.shared import state, tables
+from pages.shared.kept_selections import show_kept_selections
 from pages.shared.linked_maps import VIEWS, show_linked_maps
-from pages.shared.progress import watch_analysis
+from pages.shared.projection_settings import TRUST_HELP, find_maps, named_regions, projection_settings, trust_line
 from pages.shared.router import through_router
 from pages.shared.selection import chosen_rows, colourings, search_to_select
 
 through_router()
 st.title("Projection")
 comparison = state.comparison_or_stop()
-folder = state.analysis_folder(comparison)
-analysis = state.analysis_of(comparison)
 changes = state.changes_of(comparison)
+settings = projection_settings(comparison, chosen_rows(comparison.key).rows)
+analysis = state.analysis_of(comparison, settings)
 
-if analysis is None:
-    status = analysis_status(folder)
-    if status is None or status.state == "complete":  # complete: its cache has been cleared since
-        start_analysis(folder)
-        st.rerun()
-    if status.is_active:
-        st.info("PCA now; the UMAP maps appear here as soon as they are done.", icon=":material/hourglass_top:")
-        watch_analysis(folder)
-    elif st.button(f"Compute the UMAP maps ({status.state} before)", icon=":material/play_arrow:"):
-        start_analysis(folder)
-        st.rerun()
-
-left, middle, right = st.columns([2, 3, 3])
-methods = ["umap", "pca"] if analysis else ["pca"]
-method = left.segmented_control(
-    "Projection", methods, format_func=str.upper, default=methods[0], required=True, key=f"map-{len(methods)}"
-)
-view = middle.segmented_control(
+left, middle, right = st.columns([4, 4, 2], vertical_alignment="bottom")
+view = left.segmented_control(
     "View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params",
     help="Two maps side by side; or one map with an arrow from each token's original to its rebuilt place; or one map "
     "whose points move from original to rebuilt.",
 )  # fmt: skip
 known = colourings(changes)
-by = known[right.selectbox("Colour by", list(known), key="colour", bind="query-params")]
+by = known[middle.selectbox("Colour by", list(known), key="colour", bind="query-params")]
+regions = right.toggle(
+    "Regions", True, key="regions", bind="query-params",
+    help="Names of dense regions: words that the definitions of their tokens have in common more than others.",
+)  # fmt: skip
 search_to_select(changes, comparison.key)
-maps = analysis.maps if analysis and method == "umap" else state.pca_of(comparison)
-show_linked_maps(maps, comparison, changes, by, view)
-st.caption(
-    "Every row of the table is drawn. "
-    + (
-        "UMAP from exact neighbours (cosine, 15), seed 0; the rebuilt map starts from the original's coordinates and "
-        "is Procrustes-aligned to it. Distances in a map are only a hint: neighbours and movement are measured in the "
-        "full space."
-        if method == "umap"
-        else f"Both tables on the original's first two principal directions, which hold "
-        f"{sum(maps[0].settings['explained']):.1%} of its variance and {sum(maps[1].settings['explained']):.1%} of the "
-        "rebuilt table's: a shadow of the full space."
-    )
-)
+if analysis is None:
+    find_maps(state.analysis_folder(comparison), settings)
+    show_linked_maps(state.pca_of(comparison), comparison, changes, by, view)
+    st.caption("Until then: all rows of both tables on the original's first two principal directions (PCA).")
+else:
+    areas = named_regions(analysis) if regions else None
+    show_linked_maps(analysis.maps, comparison, changes, by, view, rows=analysis.rows, areas=areas)
+    st.caption(trust_line(analysis, comparison.names), help=TRUST_HELP)
 
 st.subheader("Selected tokens", anchor=False)
 selected = chosen_rows(comparison.key).rows
+show_kept_selections(comparison)
 if selected.size == 0:
     st.info(
         "Drag a lasso or a box on either map, or search: tokens are marked on both maps and listed here.",

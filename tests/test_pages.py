@@ -28,7 +28,7 @@ from streamlit.testing.v1 import AppTest
 from tokenizers import Tokenizer, models
 
 from defemb_core import dictionaries
-from defemb_core.analysis import read_analysis
+from defemb_core.analysis import analyse, read_analysis
 from defemb_core.comparison import open_comparison, token_changes
 from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.figures.linked_maps import decode_rows
@@ -37,11 +37,12 @@ from defemb_core.methods import METHODS
 from defemb_core.neighbours import nearest_neighbours
 from defemb_core.pieces import matched_senses
 from defemb_core.projection import Projection
+from defemb_core.projection_settings import ProjectionSettings
 from defemb_core.reconstruction import Settings
 from defemb_core.relevance import relevant_settings
 from defemb_core.runs import identity
+from defemb_core.selections import kept_selections
 from defemb_core.text import plain
-from pages.shared import linked_maps as linked_maps_module
 from pages.shared import tables
 from pages.shared.dictionary_choice import OFFERS
 from pages.shared.selection import Selection
@@ -452,8 +453,9 @@ def test_the_maps_show_every_row(visit, comparison):
 
 
 @pytest.mark.parametrize("method", ["umap", "pca"])
-def test_maps_can_be_coloured_by_anything(method, visit):
-    app = visit("projection", **{"map-2": method})
+def test_maps_can_be_coloured_by_anything(method, visit, comparison):
+    analyse(comparison, ProjectionSettings(method))
+    app = visit("projection", map=method)
     told = {}
     for by in app.selectbox(key="colour").options:
         app.selectbox(key="colour").set_value(by).run()
@@ -503,7 +505,8 @@ def test_a_dead_analysis_is_not_started_again_by_itself(copied, visit, monkeypat
     monkeypatch.setattr("defemb_core.processes.start_run", lambda *_: pytest.fail("started"))
     set_status(copied / "analysis", state="running", pid=2**22 + 1, created=1.0)
     app = clean(visit("projection"))
-    assert [b.label for b in app.button if "UMAP" in b.label] == ["Compute the UMAP maps (interrupted before)"]
+    assert "Make the maps" in [button.label for button in app.button]
+    assert "interrupted" in app.warning[0].value
 
 
 def test_a_run_without_rare_rows_is_whole(copied, visit):
@@ -550,22 +553,6 @@ def test_a_selection_is_marked_on_the_maps_and_listed(visit, comparison):
     assert sorted(listed["token_id"]) == [1, 2, 3]
 
 
-def test_maps_of_some_rows_mark_and_select_the_tables_rows(visit, comparison, changes, monkeypatch):
-    rows = np.arange(10, comparison.plm.rows, 7, dtype=np.int32)
-    whole = linked_maps_module.show_linked_maps
-
-    def of_some(maps, *rest, **options):
-        some = [Projection(projection.coordinates[rows], "pca") for projection in maps]
-        whole(some, *rest, **options, rows=rows)
-
-    monkeypatch.setattr(linked_maps_module, "show_linked_maps", of_some)
-    selection = Selection(np.array([3, 10, 24], np.int32), comparison.key)
-    told = linked_maps(clean(visit("projection", selection=selection)))
-    assert (told["rows"], told["total"]) == (rows.size, comparison.plm.rows)
-    assert rows[decode_rows(told["marks"]["rows"], rows.size)].tolist() == [10, 24]
-    assert told["marks"]["elsewhere"] == 1
-
-
 @pytest.mark.parametrize(("wanted", "regular"), [("BA", False), ("^b.n", True), ("", True)])
 def test_a_search_marks_tokens(wanted, regular, visit, comparison):
     app = clean(visit("projection", mark=wanted, **{"mark-regex": regular}))
@@ -601,7 +588,8 @@ def test_a_failed_analysis_is_said_and_not_started_again_by_itself(copied, visit
     app = visit("projection")
     assert not app.exception
     assert len(linked_maps(app)["descriptions"]) == 2
-    assert any("failed" in button.label for button in app.button)
+    assert "no memory" in app.warning[0].value
+    assert any(button.label == "Make the maps" for button in app.button)
 
 
 def test_isotropy_is_that_of_the_evidence(visit, evidence):
@@ -1159,3 +1147,46 @@ def test_a_glossary_and_its_notes_are_shown_and_noticed_when_they_change(own, vi
     assert not any(
         "left out" in caption.value for caption in clean(visit("definitions", dictionary="glossary")).caption
     )
+
+
+# Maps of some rows, and kept selections
+
+
+def test_a_map_of_some_rows_marks_and_selects_those(visit, comparison):
+    rare = np.flatnonzero((comparison.vocabulary["group"] == "rare").to_numpy())
+    analyse(comparison, ProjectionSettings("pca", subset="rare"))
+    chosen = np.array([0, rare[1], rare[3]], np.int32)  # the first is not on the map
+    app = clean(visit("projection", map="pca", rows="rare", selection=Selection(chosen, comparison.key, 2)))
+    maps = linked_maps(app)
+    assert (maps["rows"], maps["total"]) == (len(rare), comparison.plm.rows)
+    assert maps["marks"]["elsewhere"] == 1
+    assert decode_rows(maps["marks"]["rows"], len(rare)).tolist() == [1, 3]
+    assert any(f"{len(rare):,} of {comparison.plm.rows:,} rows are on the maps" in text.value for text in app.caption)
+
+
+def test_regions_are_named_on_the_maps_unless_they_are_switched_off(visit, comparison):
+    assert linked_maps(clean(visit("projection", regions=False)))["areas"] == [[], []]
+    shown = linked_maps(clean(visit("projection")))["areas"]
+    named = read_analysis(comparison).regions.drop_nulls("name")
+    assert [len(areas) for areas in shown] == [named.filter(map=number).height for number in (0, 1)]
+
+
+def test_a_selection_is_kept_taken_back_and_forgotten(visit, comparison, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEFEMB_DATA", str(tmp_path / "data"))
+    app = visit("projection", selection=Selection(np.array([1, 2, 3], np.int32), comparison.key))
+    app.text_input(key="selection-name").set_value("mine")
+    next(button for button in app.button if button.label == "Keep these 3 tokens").click().run()
+    other = visit("projection", selection=Selection(np.array([3, 4], np.int32), comparison.key))
+    clean(other).selectbox(key="selection-how").set_value("intersect").run()
+    next(button for button in other.button if button.label == "Select 1").click().run()
+    (listed,) = tables_with(clean(other), "token_id", "movement")
+    assert listed["token_id"].tolist() == [3]
+    next(button for button in other.button if button.label == "Forget it").click().run()
+    assert kept_selections(comparison.vocabulary) == {}
+
+
+def test_a_selection_that_cannot_be_kept_is_one_sentence(visit, comparison, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEFEMB_DATA", str(tmp_path / "data"))
+    app = visit("projection", selection=Selection(np.array([1], np.int32), comparison.key))
+    next(button for button in app.button if button.label == "Keep these 1 tokens").click().run()
+    assert "cannot be named" in one_sentence(app)

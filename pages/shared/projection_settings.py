@@ -78,8 +78,8 @@ def projection_settings(comparison: Comparison, selected: np.ndarray | None = No
     return ProjectionSettings(method, mode, neighbours, min_dist, metric, subset)
 
 
-def trust_line(analysis: Analysis) -> str:
-    """Return how far both maps can be trusted, in a sentence or two; TRUST_HELP explains the figures."""
+def trust_line(analysis: Analysis, names: tuple[str, str] = ("original", "rebuilt")) -> str:
+    """Return how far both maps, of tables with these names, can be trusted; TRUST_HELP explains the figures."""
     before, after = (made.trust for made in analysis.maps)
     if not (before and after):
         return ""
@@ -88,11 +88,18 @@ def trust_line(analysis: Analysis) -> str:
     judged = f"{before.sample:,} of {before.rows:,}" if before.sample < before.rows else f"all {before.rows:,}"
     lower = min(before.trustworthiness, after.trustworthiness)
     reading = next(sentence for limit, sentence in READINGS if lower >= limit)
+    first, second = (as_text(name) for name in names)
     return (
-        f"{part}{reading} Trustworthiness: original {before.trustworthiness:.2f}, rebuilt {after.trustworthiness:.2f}; "
+        f"{part}{reading} Trustworthiness: {first} {before.trustworthiness:.2f}, {second} {after.trustworthiness:.2f}; "
         f"continuity: {before.continuity:.2f}, {after.continuity:.2f} (1 is best; {before.k} neighbours, {judged} rows "
         "judged)."
     )
+
+
+def named_regions(analysis: Analysis) -> list[list[tuple[float, float, str]]]:
+    """Return x, y and name of the regions of each map that have a name, the largest first."""
+    named = analysis.regions.drop_nulls("name").sort("rows", descending=True, maintain_order=True)
+    return [list(named.filter(map=number).select("x", "y", "name").iter_rows()) for number in range(2)]
 
 
 def find_maps(folder: Path, settings: ProjectionSettings) -> None:
@@ -154,7 +161,7 @@ def _subset(comparison: Comparison) -> str:
 def _has_rows(comparison: Comparison, subset: str) -> bool:
     """Return whether there are enough rows for a map."""
     try:
-        return subset_rows(subset, comparison.vocabulary, comparison.reconstruction.rebuilt).size > 0
+        return subset_rows(subset, comparison.vocabulary, comparison.changed).size > 0
     except SettingsError:
         return False
 
