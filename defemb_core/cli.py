@@ -17,15 +17,7 @@ from typing import TYPE_CHECKING, Any
 from defemb_core.cli_analyse import add_analyse, analyse_run, read_projection, trust_lines
 from defemb_core.cli_dictionary import add_dictionary, dictionary_lines
 from defemb_core.cli_estimate import add_estimate, announcement, estimate_lines
-from defemb_core.cli_options import (
-    add_against,
-    add_settings,
-    against_named,
-    read_groups,
-    read_settings,
-    run_folder,
-    table_named,
-)
+from defemb_core.cli_options import add_against, add_settings, open_named, read_groups, read_settings, run_folder
 from defemb_core.cli_report import add_report, report_lines
 from defemb_core.devices import devices
 from defemb_core.errors import DefembError
@@ -217,10 +209,10 @@ def _analyse(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from defemb_core.comparison import isotropy_of, open_comparison
+    from defemb_core.comparison import isotropy_of
     from defemb_core.spectrum import singular_values
 
-    comparison = open_comparison(table_named(options), against=against_named(options))
+    comparison = open_named(options)
     tables = dict(zip(comparison.names, (comparison.original, comparison.rebuilt), strict=True))
     isotropy = isotropy_of(comparison)
     _say("isotropy I(W), both signs, 1 is isotropic (mean cosine in brackets)")

@@ -18,6 +18,7 @@ from defemb_core.reconstruction import Settings
 from defemb_core.runs import run_path
 
 if TYPE_CHECKING:
+    from defemb_core.comparison import Comparison
     from defemb_core.frequency import Groups
 
 NUMBERS = (
@@ -98,14 +99,17 @@ def add_against(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def table_named(options: argparse.Namespace) -> Path | str:
-    """Return what `open_comparison` takes as its second table: the run's directory, with --against a PLM's name too."""
-    return _run_or_checkpoint(options.run) if options.against else run_folder(options.run)
+def open_named(options: argparse.Namespace) -> Comparison:
+    """Open the two tables that the options name: a run and its PLM, or with --against any two.
 
+    Raises:
+        DefembError: as `open_comparison` does.
+    """
+    from defemb_core.comparison import open_comparison
 
-def against_named(options: argparse.Namespace) -> str:
-    """Return what --against names: a run's directory, or a PLM as it was typed."""
-    return _run_or_checkpoint(options.against) if options.against else ""
+    if options.against:
+        return open_comparison(_run_or_checkpoint(options.run), against=_run_or_checkpoint(options.against))
+    return open_comparison(run_folder(options.run))
 
 
 def _run_or_checkpoint(name: str) -> str:

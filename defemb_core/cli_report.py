@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from defemb_core.cli_options import add_against, against_named, table_named
+from defemb_core.cli_options import add_against, open_named
 from defemb_core.terminal import stages_shown
 
 
@@ -27,10 +27,9 @@ def report_lines(options: argparse.Namespace) -> list[str]:
     Raises:
         DefembError: no complete run, tables that do not compare, or a place that cannot be written.
     """
-    from defemb_core.comparison import open_comparison
     from defemb_core.report import write_report
 
-    comparison = open_comparison(table_named(options), against=against_named(options))
+    comparison = open_named(options)
     with stages_shown() as progress:
         out = write_report(comparison, options.out, options.force, progress)
     return [f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB"]

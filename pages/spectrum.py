@@ -26,7 +26,7 @@ rows = choices[1].pills(
     help="Frequency groups; all: every row that is neither special nor unused.",
 )  # fmt: skip
 choices[2].segmented_control(
-    "Save charts as", ["svg", "png"], default="svg", required=True, key="image", format_func=str.upper,
+    "Save charts as", ["SVG", "PNG"], default="SVG", required=True, key="image",
     bind="query-params", help="What the camera at the right above each chart writes.",
 )  # fmt: skip
 if not shown:

@@ -48,7 +48,7 @@ def test_all_charts_are_there_for_both_tables(visit):
 
 
 def test_images_are_saved_in_the_format_chosen(visit):
-    app = clean(visit("spectrum", image="png"))
+    app = clean(visit("spectrum", image="PNG"))
     chart = json.loads(app.get("plotly_chart")[0].proto.config)["toImageButtonOptions"]
     assert (chart["format"], chart["scale"]) == ("png", 2)
 

@@ -62,7 +62,7 @@ def parts_of(shown: Mapping[str, Shown], rows: list[str]) -> dict[str, tuple[Sho
 
 def show_chart(figure: Any, name: str, more: str = "") -> None:
     """Show a chart with one sentence, more of it on hover, and its data to take away; the image has its own button."""
-    charts.show(figure, name, image=st.session_state.get("image") or "svg")
+    charts.show(figure, name, image=(st.session_state.get("image") or "SVG").lower())
     said, button = st.columns([5, 1], vertical_alignment="center")
     sentence, explained = EXPLAINED[name]
     said.caption(sentence, help=more or explained)

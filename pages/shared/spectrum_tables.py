@@ -43,9 +43,9 @@ class Shown:
     groups: np.ndarray
     key: str
 
-    def rows(self, group: str) -> np.ndarray:
-        """The rows of one group, of "all" those that are neither special nor unused; (n, H)."""
-        return self.matrix[self.groups != "none" if group == "all" else self.groups == group]
+    def member(self, group: str) -> np.ndarray:
+        """Which rows are of one group, of "all" those that are neither special nor unused; bool (V,)."""
+        return np.asarray(self.groups != "none" if group == "all" else self.groups == group)
 
     def spectrum(self, group: str, centred: bool) -> Spectrum:
         """The singular values of a group's rows."""
@@ -53,23 +53,37 @@ class Shown:
 
     def cosines(self, group: str) -> Cosines:
         """The cosines between a group's rows."""
-        return _kept(self.digest, self.key, ("cosines", group), lambda: cosine_histogram(self.rows(group)))
+        return _kept(self.digest, self.key, ("cosines", group), partial(_cosines, self, group))
 
     def norms(self, group: str) -> np.ndarray:
         """The Euclidean norms of a group's rows."""
-        return np.asarray(np.linalg.norm(self.rows(group), axis=1))
+        norms = _kept(self.digest, "", ("norms",), lambda: np.linalg.norm(self.matrix, axis=1))
+        return np.asarray(norms[self.member(group)])
 
     def hubness(self, group: str) -> Hubness | None:
         """How often a group's rows are neighbours of any row; None while the table's neighbours are not known."""
-        neighbours = read_neighbours(self.digest, len(self.matrix))
-        if neighbours is None:
-            return None
-        found = measure_hubness(neighbours)
-        return Hubness(found.occurrence[self.groups != "none" if group == "all" else self.groups == group], found.k)
+        known: dict[str, Hubness] = _hubness()
+        if self.digest not in known:
+            neighbours = read_neighbours(self.digest, len(self.matrix))
+            if neighbours is None:
+                return None
+            known[self.digest] = measure_hubness(neighbours)
+        found = known[self.digest]
+        return Hubness(found.occurrence[self.member(group)], found.k)
+
+
+@st.cache_resource
+def _hubness() -> dict[str, Hubness]:
+    """Return what is known by the tables' digests: 4 bytes a row, kept while the server runs."""
+    return {}
 
 
 def _spectrum(table: Shown, group: str, centred: bool) -> Spectrum:
-    return singular_values(table.rows(group), centred)
+    return singular_values(table.matrix[table.member(group)], centred)
+
+
+def _cosines(table: Shown, group: str) -> Cosines:
+    return cosine_histogram(table.matrix[table.member(group)])
 
 
 @st.cache_resource(max_entries=200, show_spinner="Measuring")
