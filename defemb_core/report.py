@@ -95,7 +95,7 @@ def report_html(comparison: Comparison, progress: Progress | None = None) -> str
         "Evidence on held-out tokens": evidence(comparison),
         "Isotropy by frequency group": isotropy(comparison),
         "Spectra, cosines, norms": f'<div class="pairs">{charts}</div>',
-        "Maps": f'<div class="pairs">{"".join(_shown(list(_maps(comparison, maps))))}</div>',
+        "Maps": f'{_trust(comparison, maps)}<div class="pairs">{"".join(_shown(list(_maps(comparison, maps))))}</div>',
         "Low-frequency tokens whose neighbours changed most": tokens(comparison, neighbours),
         "What was left out": left_out(comparison, method),
         "How to cite": citation(comparison),
@@ -160,3 +160,14 @@ def _maps(comparison: Comparison, maps: tuple[Projection, ...]) -> Iterator[go.F
     for name, projection in zip(comparison.names, maps, strict=True):
         figure = map_figure(projection.coordinates, colour, f"{name}, {projection.method.upper()}")
         yield figure.update_xaxes(range=[low[0], high[0]]).update_yaxes(range=[low[1], high[1]])
+
+
+def _trust(comparison: Comparison, maps: tuple[Projection, ...]) -> str:
+    """Return how far each map is to be believed, where that was measured."""
+    told = [
+        f"{name} {projection.trust.trustworthiness:.2f}"
+        for name, projection in zip(comparison.names, maps, strict=True)
+        if projection.trust
+    ]
+    what = "Trustworthiness, 1 where all neighbours on a map are neighbours in the full space"
+    return f"<p>{what}: {escaped(', '.join(told))}.</p>" if told else ""

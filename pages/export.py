@@ -50,11 +50,11 @@ if made == to:
         st.code(f'AutoModel.from_pretrained("{path}")', language="python")
 st.subheader("Report", anchor=False)
 st.caption("This comparison as one HTML file that opens anywhere, offline: figures, maps, tokens, how to cite.")
-known = state.analysis_of(comparison) is not None
+known = state.neighbours_of(comparison) is not None
 st.download_button(
     "Download the report", lambda: report_html(comparison).encode(), f"{folder.name}.html", "text/html", key="report",
     icon=":material/description:", on_click="ignore", disabled=not known,
-    help="Some seconds." if known else "It needs neighbours and maps: the Projection page finds them.",
+    help="Some seconds." if known else "It needs every row's neighbours: the Projection page finds them.",
 )  # fmt: skip
 with st.expander("The card that goes with every export", icon=":material/badge:"):
     st.json(card(made_by_run))

@@ -132,8 +132,10 @@ def test_maps_are_umap_where_they_are_known(pair, monkeypatch):
 
     monkeypatch.setattr(analysis, "project_umap", project)
     monkeypatch.setenv("DEFEMB_CACHE", str(os.environ["DEFEMB_CACHE"]))
-    analysis.analyse(pair)
-    assert "original, UMAP" in report_html(pair)
+    made = analysis.analyse(pair)
+    told = report_html(pair)
+    assert "original, UMAP" in told
+    assert f"rebuilt {made.maps[1].trust.trustworthiness:.2f}.</p>" in told
 
 
 def test_every_row_is_a_dot(pair):
