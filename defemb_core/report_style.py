@@ -38,6 +38,7 @@ svg .grid { fill: none; stroke: var(--line); stroke-width: 1 }
 pre { overflow-x: auto; background: var(--box); border: 1px solid var(--line); border-radius: .5rem; padding: 1rem;
   font-size: .85rem }
 @media (max-width: 34rem) { figure > svg text { font-size: 17px } }
+@page { margin: 15mm }
 @media print {
   :root { --ink: #000; --soft: #444; --ground: #fff; --line: #bbb; --box: #fff }
   body { font-size: 11pt; max-width: none; padding: 0; print-color-adjust: exact; -webkit-print-color-adjust: exact }
