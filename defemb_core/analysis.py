@@ -31,8 +31,8 @@ KEPT_NEIGHBOURS = 20
 STAGES = {
     "neighbours of the original": 5.0,
     "neighbours of the rebuilt": 5.0,
-    "map of the original": 14.0,
-    "map of the rebuilt": 13.0,
+    "map of the original": 8.0,
+    "map of the rebuilt": 8.0,
     "names of regions": 4.0,
 }
 # The same of a map that is not a UMAP fit, most of it the measuring of its trustworthiness.

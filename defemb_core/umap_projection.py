@@ -19,6 +19,9 @@ from defemb_core.spectrum import checked_matrix
 FEWEST_UMAP_ROWS = 4
 # umap-learn's own scale of a starting layout, and the noise it adds so that no two rows start at one point.
 _START_SPAN, _START_NOISE = 10.0, 1e-4
+# Above so many rows half of umap-learn's epochs, with twice its repulsion, give a map that is as trustworthy in half
+# the time (benchmarks/RESULTS.md).
+_MANY_ROWS, _FEW_EPOCHS, _REPULSION = 10_000, 100, 2.0
 # Two fits at once may abort the whole process: numba's default thread pool does not allow it.
 _ONE_FIT = threading.Lock()
 
@@ -32,7 +35,7 @@ class UmapSettings:
             detail, large ones the whole. At least 3; a table with fewer rows gets one less than it has rows.
         min_dist: how close points may lie in the map, 0 to 1.
         metric: "cosine" or "euclidean", in the full space.
-        epochs: passes over the neighbour graph; None: 500 up to 10,000 rows, 200 above.
+        epochs: passes over the neighbour graph; None: 500 up to 10,000 rows, 100 above.
     """
 
     n_neighbours: int = 15
@@ -95,7 +98,7 @@ def _fitted_settings(settings: UmapSettings, rows: int) -> UmapSettings:
     """Settings with a neighbourhood that fits the table and the number of epochs spelt out."""
     if rows < FEWEST_UMAP_ROWS:
         raise SettingsError(f"UMAP of {rows} rows; it needs at least {FEWEST_UMAP_ROWS}, use PCA")
-    epochs = settings.epochs or (500 if rows <= 10_000 else 200)
+    epochs = settings.epochs or (500 if rows <= _MANY_ROWS else _FEW_EPOCHS)
     return replace(settings, n_neighbours=min(settings.n_neighbours, rows - 1), epochs=epochs)
 
 
@@ -144,11 +147,15 @@ def _run_umap(
     progress: Callable[[int, int], None] | None,
 ) -> np.ndarray:
     """The one place that touches umap-learn: layout float32 (V, 2) from a start and a neighbour graph."""
-    from umap import UMAP
+    from umap.umap_ import UMAP, find_ab_params
 
+    # In float32 the layout's powers take a fifth less time than in float64, which umap-learn would find them in.
+    a, b = (np.float32(value) for value in find_ab_params(1.0, settings.min_dist))
     reducer = UMAP(
         n_neighbors=settings.n_neighbours,
-        min_dist=settings.min_dist,
+        a=a,
+        b=b,
+        repulsion_strength=_REPULSION if len(start) > _MANY_ROWS else 1.0,
         metric=settings.metric,
         n_epochs=settings.epochs,
         init=start,
