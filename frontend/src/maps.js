@@ -21,6 +21,7 @@ export class LinkedMaps {
     this.marks = [];
     this.serial = 0;
     this.lit = -1;
+    this.said = ""; // of the token that keys have stepped to
     this.way = 0;
     this.controls = new Controls({
       redraw: () => this.draw(), clear: () => this.select([]), reset: () => this.reset(), play: () => this.play(),
@@ -52,6 +53,7 @@ export class LinkedMaps {
     this.parts = wanted;
     if (key !== this.key) {
       this.lit = -1;
+      this.said = "";
       const { hidden } = this.scene?.state.by === state.by ? this.scene : { hidden: new Set() };
       this.scene = Object.assign(new Scene(state, arrays.points, arrays.tokens, arrays.colours), { hidden });
     }
@@ -187,6 +189,7 @@ export class LinkedMaps {
     const lit = at && this.scene ? this.rowAt(map, at) : -1;
     if (lit === this.lit) return;
     this.lit = lit;
+    this.said = "";
     this.drawTop();
   }
 
@@ -202,7 +205,8 @@ export class LinkedMaps {
     const at = rows.indexOf(this.lit);
     this.lit = rows[(at + by + rows.length + (at < 0 && by < 0 ? 1 : 0)) % rows.length];
     this.drawTop();
-    this.tell(`${this.scene.text(this.lit)}, ${this.scene.value(this.lit)}. `);
+    this.said = `${this.scene.text(this.lit)}, ${this.scene.value(this.lit)}. `;
+    this.tell();
   }
 
   rowsInView(way) {
@@ -369,12 +373,12 @@ export class LinkedMaps {
     return `${text}${this.marks.length ? ` ${this.marks.length.toLocaleString("en")} ${this.marks.length === 1 ? "row" : "rows"} marked.` : ""} Arrow keys move, + and - zoom, 0 shows all, n and p step through tokens, Enter selects, Escape clears.`;
   }
 
-  tell(first = "") {
+  tell() {
     const { state, tokens } = this.scene;
     const whose = this.marks.length ? "the selected tokens" : `the ${tokens.movers.length.toLocaleString("en")} tokens that moved most, measured in the full space; select tokens to see theirs`;
     const arrows = `Arrows lead from ${state.names[0]} (blue) to ${state.names[1]} (orange): ${whose}.`;
     const scale = state.scale ? ` ${state.scale.note[0].toUpperCase()}${state.scale.note.slice(1)}.` : "";
-    const text = `${first}${this.view === "arrows" ? `${arrows} ` : ""}Right: ${state.axes[0]}; up: ${state.axes[1]}.${scale}`;
+    const text = `${this.said}${this.view === "arrows" ? `${arrows} ` : ""}Right: ${state.axes[0]}; up: ${state.axes[1]}.${scale}`;
     if (this.controls.note.textContent !== text) this.controls.note.textContent = text;
   }
 }
