@@ -175,6 +175,7 @@ def _rebuild(
     with Bar(reporter) if reporter else nullcontext() as progress:
         made = reconstruct(plm, vocabulary, dictionary, settings, progress, options.out / CHECKPOINT)
     made.provenance["frequency"] = {"source": source, **asdict(groups)}
+    made.provenance["dictionary"]["spec"] = options.dictionary
     return made
 
 

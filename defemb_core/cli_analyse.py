@@ -13,6 +13,9 @@ from defemb_core.neighbours import METRICS
 from defemb_core.projection_settings import METHODS, MODES, SUBSETS, ProjectionSettings, keep_rows, read_rows
 from defemb_core.runs import ANALYSIS, read_status, working_in
 from defemb_core.terminal import Bar
+from defemb_core.trial_files import STAGE, prepare_trials
+
+TRIALS_SHARE = 0.1  # of the time that all takes, about, where nothing is known yet
 
 OPTIONS = (
     ("method", str, f"{' or '.join(METHODS)} (default: %(default)s)"),
@@ -48,13 +51,15 @@ def read_projection(options: argparse.Namespace) -> ProjectionSettings:
 
 
 def analyse_run(folder: Path, settings: ProjectionSettings) -> Analysis:
-    """Find neighbours and maps of the run or pair in `folder`, its status in a folder within it."""
+    """Find neighbours and maps, and what trials need, of the run or pair in `folder`; its status lies within it."""
     if not (folder / PAIR).exists():
         read_status(folder)  # refuses what is no run before a folder is made in it
     # Maps are found again from disk in no time, so a complete analysis is simply looked up again.
     with working_in(folder / ANALYSIS, {}, resume=True, again=True) as reporter, Bar(reporter) as progress:
         comparison = open_comparison(folder)
-        reporter.shares = analysis_shares(comparison, settings)
+        shares = analysis_shares(comparison, settings)
+        reporter.shares = {STAGE: TRIALS_SHARE} | {name: (1 - TRIALS_SHARE) * part for name, part in shares.items()}
+        prepare_trials(comparison, progress)
         return analyse(comparison, settings, progress)
 
 

@@ -84,9 +84,8 @@ def fit_map(
     Raises:
         SettingsError: fewer groups (rows, without labels) of positive weight than folds, or folds below 2.
     """
-    problem = _Ridge(blocks, rows, folds, seed, weights, groups)
-    strength = STRENGTHS[int(np.argmin(problem.errors()))]
-    return RidgeMap(problem.centre, problem.scale, problem.solve_all(strength), problem.intercept, strength)
+    problem = RidgeProblem(blocks, rows, folds, seed, weights, groups)
+    return problem.map_of_all(problem.best_strength())
 
 
 def cross_fit(
@@ -113,12 +112,12 @@ def cross_fit(
     Raises:
         SettingsError: see fit_map.
     """
-    problem = _Ridge(blocks, rows, folds, seed, weights, groups)
-    strength = STRENGTHS[int(np.argmin(problem.errors()))]
+    problem = RidgeProblem(blocks, rows, folds, seed, weights, groups)
+    strength = problem.best_strength()
     return CrossFit(problem.predict_folds(strength), strength)
 
 
-class _Ridge:
+class RidgeProblem:
     """One ridge problem in folds: Gram matrices once, an eigendecomposition a fold, all strengths from that."""
 
     def __init__(
@@ -185,6 +184,10 @@ class _Ridge:
     def _shrink(self, values: np.ndarray, strength: float) -> np.ndarray:
         return 1.0 / (np.maximum(values, 0.0) + strength * self.x.shape[1])
 
+    def best_strength(self) -> float:
+        """Return the one of STRENGTHS with the least squared error over all folds."""
+        return STRENGTHS[int(np.argmin(self.errors()))]
+
     def errors(self) -> np.ndarray:
         """Return the weighted mean squared error a row over all folds, for each strength.
 
@@ -213,18 +216,23 @@ class _Ridge:
         predictions = np.empty(self.y.shape, dtype=np.float32)
 
         def predict(k: int) -> None:
-            (values, vectors, product), (x_mean, y_mean), fold = self.decompositions[k], self.means[k], self.slices[k]
-            weights = vectors @ (self._shrink(values, strength)[:, None] * product)
-            constant = y_mean + self.intercept - x_mean @ weights
-            predictions[self.folds[k]] = self.x[fold] @ weights.astype(np.float32) + constant
+            mapping, fold = self.map_without(k, strength), self.slices[k]
+            predictions[self.folds[k]] = self.x[fold] @ mapping.weights.astype(np.float32) + mapping.intercept
 
         _side_by_side(predict, range(len(self.folds)))
         return predictions
 
-    def solve_all(self, strength: float) -> np.ndarray:
-        """Return the weights (d, H) fitted on all rows."""
-        values, vectors, product = self._decompose(left_out=None)
-        return vectors @ (self._shrink(values, strength)[:, None] * product)
+    def map_without(self, k: int, strength: float) -> RidgeMap:
+        """Return the map fitted on all folds but one, which it is to predict."""
+        (values, vectors, product), (x_mean, y_mean) = self.decompositions[k], self.means[k]
+        weights = vectors @ (self._shrink(values, strength)[:, None] * product)
+        return RidgeMap(self.centre, self.scale, weights, y_mean + self.intercept - x_mean @ weights, strength)
+
+    def map_of_all(self, strength: float) -> RidgeMap:
+        """Return the map fitted on all rows."""
+        [(values, vectors, product)] = _side_by_side(self._decompose, [None])
+        weights = vectors @ (self._shrink(values, strength)[:, None] * product)
+        return RidgeMap(self.centre, self.scale, weights, self.intercept, strength)
 
 
 def _side_by_side(work: Callable[[Part], Done], parts: Iterable[Part]) -> list[Done]:

@@ -15,7 +15,7 @@ import polars as pl
 from defemb_core.definitions import hide_word
 from defemb_core.devices import devices
 from defemb_core.features_files import KeptStates, states_key
-from defemb_core.prompts import Prompts, plain_tokenizer, tokenize_prompts
+from defemb_core.prompts import Prompts, kept_tokenizer, tokenize_prompts
 from defemb_core.states import AllThreads, Reader, token_batches
 
 if TYPE_CHECKING:
@@ -90,14 +90,23 @@ def bag_of_embeddings(plm: PLM, texts: Sequence[str], own: np.ndarray | None = N
         own: for each text the row that it is to tell about, which is left out, (n,); a definition of "playground" may
             say "ground" in pieces.
     """
+    counts = counts_without(plm, texts, own) if own is not None else token_counts(plm, texts)
+    return weighted_means(weigh_tokens(counts), plm.matrix)
+
+
+def counts_without(plm: PLM, texts: Sequence[str], own: np.ndarray) -> csr_array:
+    """Return token_counts of texts, each without the row of `own` that it is to tell about, (n,); -1 for none."""
     counts = token_counts(plm, texts)
-    if own is not None:
-        counts.data[counts.indices == np.repeat(own, np.diff(counts.indptr))] = 0
-        counts.eliminate_zeros()
-    counts = weigh_tokens(counts)
+    counts.data[counts.indices == np.repeat(own, np.diff(counts.indptr))] = 0
+    counts.eliminate_zeros()
+    return counts
+
+
+def weighted_means(counts: csr_array, matrix: np.ndarray) -> np.ndarray:
+    """Return the mean of a table's rows by each line of weights (n, V), float32 (n, H); zeros for a line of zeros."""
     totals = np.asarray(counts.sum(axis=1), dtype=np.float32).reshape(-1, 1)
     # Sparse shares times the table: no (tokens, H) array in between.
-    return np.asarray(counts @ plm.matrix) / np.where(totals > 0, totals, np.float32(1))
+    return np.asarray(counts @ matrix) / np.where(totals > 0, totals, np.float32(1))
 
 
 def token_counts(plm: PLM, texts: Sequence[str] | pl.Series) -> csr_array:
@@ -110,7 +119,7 @@ def token_counts(plm: PLM, texts: Sequence[str] | pl.Series) -> csr_array:
     spoken = spoken.with_columns(pl.col("word").str.extract_all(r"\S+")).explode("word").drop_nulls()
     words = spoken.select(pl.col("word").unique(maintain_order=True)).with_row_index("number")
     found = spoken.join(words, on="word", maintain_order="left")["number"].to_numpy()
-    cuts = _counts(*_cut(plain_tokenizer(plm.tokenizer), words["word"].to_list()), plm.rows)
+    cuts = _counts(*_cut(kept_tokenizer(plm.tokenizer), words["word"].to_list()), plm.rows)
     counts = _counts(found, np.bincount(spoken["text"].to_numpy(), minlength=len(texts)), words.height) @ cuts
     counts.sort_indices()
     return counts
@@ -152,7 +161,14 @@ def _counts(columns: np.ndarray, lengths: np.ndarray, width: int) -> csr_array:
 
 
 def weigh_tokens(counts: csr_array) -> csr_array:
-    """Return the counts (n, V), each multiplied by its token's weight.
+    """Return the counts (n, V), each multiplied by its token's weight, as token_weights says."""
+    weighed = counts.copy()
+    weighed.data *= token_weights(counts)[counts.indices]
+    return weighed
+
+
+def token_weights(counts: csr_array) -> np.ndarray:
+    """Return what a token weighs in bags made from these counts (n, V), float32 (V,).
 
     That is the square of the smoothed inverse document frequency among the texts, 1 + ln((1 + n) / (1 + texts that
     have it)), so that "of" and "the" do not drown what a definition says: as in the product of two TF-IDF vectors,
@@ -160,9 +176,7 @@ def weigh_tokens(counts: csr_array) -> csr_array:
     """
     texts, rows = counts.shape
     weight = 1.0 + np.log((1 + texts) / (1 + np.bincount(counts.indices, minlength=rows)))
-    weighed = counts.copy()
-    weighed.data *= np.square(weight).astype(np.float32)[counts.indices]
-    return weighed
+    return np.square(weight).astype(np.float32)
 
 
 def encode_prompts(

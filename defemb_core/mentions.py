@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
     from defemb_core.plm import PLM
 
+NONE = np.empty(0, dtype=np.int64)
 
-def bag_of_mentions(plm: PLM, vocabulary: pl.DataFrame, ids: np.ndarray, definitions: pl.DataFrame) -> np.ndarray:
+
+def bag_of_mentions(
+    plm: PLM, vocabulary: pl.DataFrame, ids: np.ndarray, definitions: pl.DataFrame, more: np.ndarray = NONE
+) -> np.ndarray:
     """Return, for each row, the weighted mean of the input embeddings of the words whose definitions mention its word.
 
     A definition counts by the inverse of its length in words, a token of its headwords by the square of its inverse
@@ -33,17 +37,21 @@ def bag_of_mentions(plm: PLM, vocabulary: pl.DataFrame, ids: np.ndarray, definit
         ids: rows whose texts are whole words, (n,).
         definitions: the dictionary's definition frame; its lines of a word's forms are passed over, since they repeat
             what the word's own say.
+        more: further such rows, (m,), which change nothing for `ids`: weights and mean stay theirs.
 
     Returns:
-        float32 (n, H); zeros for a word that no definition mentions.
+        float32 (n + m, H), those of `more` last; zeros for a word that no definition mentions.
     """
     folded = vocabulary["text"].str.to_lowercase()
-    words = folded[ids].unique(maintain_order=True)
+    own, rows = folded[ids].unique(maintain_order=True), np.concatenate([ids, more])
+    words = folded[rows].unique(maintain_order=True)  # those of `ids` come first
     definitions = definitions.filter(pl.col("form_of").is_null())
     by_gloss = definitions.group_by("definition", maintain_order=True).agg(pl.col("word").unique(maintain_order=True))
     mentions = _mentions(by_gloss.with_row_index("gloss"), words)
-    used, place = np.unique(mentions["gloss"].to_numpy(), return_inverse=True)
-    heads, headwords = _heads(plm, by_gloss["word"][used])
+    used = mentions.filter(pl.col("word") < len(own))["gloss"].unique().sort()
+    mentions = mentions.filter(pl.col("gloss").is_in(used.implode()))
+    place = np.searchsorted(used.to_numpy(), mentions["gloss"].to_numpy())
+    heads, headwords = _heads(plm, by_gloss["word"][used.to_numpy()])
     found = mentions["word"].to_numpy()
     counts = (_sparse(mentions["share"].to_numpy(), found, place, (len(words), len(used))) @ heads).tocoo()
     line_of_row = _lines(words, folded)
@@ -53,8 +61,9 @@ def bag_of_mentions(plm: PLM, vocabulary: pl.DataFrame, ids: np.ndarray, definit
     mentioned = totals[:, 0] > 0
     number = np.bincount(found, weights=headwords[place], minlength=len(words))
     weight = np.where(mentioned, np.sqrt(number), 0.0).astype(np.float32).reshape(-1, 1)
-    mean = bags[mentioned].mean(axis=0) if mentioned.any() else np.float32(0)
-    return ((bags - mean) * weight)[line_of_row[ids]]
+    known = np.flatnonzero(mentioned[: len(own)])
+    mean = bags[known].mean(axis=0) if known.size else np.float32(0)
+    return ((bags - mean) * weight)[line_of_row[rows]]
 
 
 def _heads(plm: PLM, words: pl.Series) -> tuple[csr_array, np.ndarray]:

@@ -149,7 +149,7 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
     ids, starts = np.unique(inputs.senses["token_id"].to_numpy(), return_index=True)
     if settings.method == "mean-of-definition":
         return _unmapped(inputs, ids, starts, settings, clock)
-    weights = _row_weights(inputs.vocabulary, ids, settings)
+    weights = row_weights(inputs.vocabulary, ids, settings)
     rows, words = inputs.plm.matrix[ids], word_families(inputs.senses, inputs.vocabulary, ids)
     parts = [part for part in parts_of(inputs.senses, ids) if part.any()]
     for part in parts:  # before hours are spent on features
@@ -159,7 +159,7 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
     for part in parts:
         own = blocks if part.all() else [block[part] for block in blocks]
         with clock.stage("map"):
-            fitted = cross_fit(own, rows[part], settings.folds, settings.seed, _or_none(weights[part]), words[part])
+            fitted = cross_fit(own, rows[part], settings.folds, settings.seed, none_if_even(weights[part]), words[part])
             predicted[part] = fitted.predictions
             strengths.append(fitted.strength)
         with clock.stage("held-out"):
@@ -181,12 +181,12 @@ def _judge(
     """Judge the map that is fitted on 80 % of the words by the others."""
     fit, held = split_words(words, settings.seed)
     own = [block[fit] for block in blocks]
-    mapping = fit_map(own, rows[fit], settings.folds, settings.seed, _or_none(weights[fit]), words[fit])
+    mapping = fit_map(own, rows[fit], settings.folds, settings.seed, none_if_even(weights[fit]), words[fit])
     predicted = mapping.predict(np.concatenate([block[held] for block in blocks], axis=1))
     return judge_held_out(predicted, rows[held], rows[fit].mean(axis=0, dtype=np.float64))
 
 
-def _row_weights(vocabulary: pl.DataFrame, ids: np.ndarray, settings: Settings) -> np.ndarray:
+def row_weights(vocabulary: pl.DataFrame, ids: np.ndarray, settings: Settings) -> np.ndarray:
     """Return how much each row counts when a map or a student learns from it, float32 (n,)."""
     rare = (vocabulary["group"] == "rare").to_numpy()[ids]
     given = settings.rare_weight
@@ -194,7 +194,8 @@ def _row_weights(vocabulary: pl.DataFrame, ids: np.ndarray, settings: Settings) 
     return np.where(rare, np.float32(weight), np.float32(1))
 
 
-def _or_none(weights: np.ndarray) -> np.ndarray | None:
+def none_if_even(weights: np.ndarray) -> np.ndarray | None:
+    """Return the weights, None where all are 1."""
     return None if (weights == 1).all() else weights
 
 
@@ -222,7 +223,7 @@ def _token_features(
     chosen: dict[str, Any] = {}
     ids = senses["token_id"].to_numpy()
     with clock.stage("bags"), ThreadPoolExecutor(1) as beside:  # neither keeps two cores busy by itself
-        mentioned = beside.submit(_mentions, inputs, starts, settings) if settings.mentions else None
+        mentioned = beside.submit(mentions_of, inputs, starts, settings) if settings.mentions else None
         glosses, texts = definition_texts(senses, settings.relations, plm.mask_token or "")
         blocks = [apart(lambda lines: bag_of_embeddings(plm, [texts[i] for i in lines], ids[lines]), senses, ids)]
         mentions = [mentioned.result()] if mentioned else []
@@ -241,10 +242,10 @@ def _token_features(
         lesson = _lesson(inputs, prompts, starts, weights, settings)
         states, chosen["training"] = trained_states(plm, lesson, settings, clock, checkpoint)
         blocks += [states.mask, states.mean]
-    return [_combined(block, senses, starts) for block in blocks] + mentions, chosen
+    return [combined(block, senses, starts) for block in blocks] + mentions, chosen
 
 
-def _combined(block: np.ndarray, senses: pl.DataFrame, starts: np.ndarray) -> np.ndarray:
+def combined(block: np.ndarray, senses: pl.DataFrame, starts: np.ndarray) -> np.ndarray:
     """Return the weighted mean of each token's lines of a block, float32 (tokens, d)."""
     from scipy.sparse import csr_array
 
@@ -254,7 +255,7 @@ def _combined(block: np.ndarray, senses: pl.DataFrame, starts: np.ndarray) -> np
     return np.asarray(csr_array((shares, lines, ends), shape=(len(starts), senses.height)) @ block)
 
 
-def _mentions(inputs: Inputs, starts: np.ndarray, settings: Settings) -> np.ndarray:
+def mentions_of(inputs: Inputs, starts: np.ndarray, settings: Settings) -> np.ndarray:
     """Return the bags of mentions; of the control, dealt out to the tokens at random like its senses.
 
     A piece has none: the definitions that say "art" tell nothing of "##art".
@@ -287,7 +288,7 @@ def _unmapped(inputs: Inputs, ids: np.ndarray, starts: np.ndarray, settings: Set
     senses, matrix = inputs.senses, inputs.plm.matrix
     with clock.stage("bags"):
         _, texts = definition_texts(senses, settings.relations, "")
-        bags = _combined(bag_of_embeddings(inputs.plm, texts, senses["token_id"].to_numpy()), senses, starts)
+        bags = combined(bag_of_embeddings(inputs.plm, texts, senses["token_id"].to_numpy()), senses, starts)
     with clock.stage("held-out"):
         fit, held = split_words(word_families(senses, inputs.vocabulary, ids), settings.seed)
         judgement = judge_held_out(bags[held], matrix[ids[held]], matrix[ids[fit]].mean(axis=0))

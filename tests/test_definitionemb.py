@@ -48,7 +48,7 @@ def test_cross_fit_is_ridge_regression_fold_by_fold(folds, seed):
 def test_errors_are_those_of_the_predictions_at_every_strength():
     blocks, rows = data()
     brute = [((by_sklearn(blocks, rows, strength) - rows) ** 2).sum(axis=1).mean() for strength in STRENGTHS]
-    np.testing.assert_allclose(definitionemb._Ridge(blocks, rows, 5, 0).errors(), brute, rtol=1e-6)
+    np.testing.assert_allclose(definitionemb.RidgeProblem(blocks, rows, 5, 0).errors(), brute, rtol=1e-6)
     assert cross_fit(blocks, rows).strength == STRENGTHS[int(np.argmin(brute))]
 
 
@@ -65,7 +65,7 @@ def test_no_row_helps_to_predict_itself(strength):
     blocks, rows = data()
     changed = rows.copy()
     changed[17] += 1e4
-    before, after = (definitionemb._Ridge(blocks, r, 5, 0).predict_folds(strength) for r in (rows, changed))
+    before, after = (definitionemb.RidgeProblem(blocks, r, 5, 0).predict_folds(strength) for r in (rows, changed))
     own = next(fold for fold in folds_of(ROWS, 5, 0) if 17 in fold)
     others = np.setdiff1d(np.arange(ROWS), own)
     np.testing.assert_allclose(after[own], before[own], atol=1e-3)  # float32 of rows around 10
@@ -84,7 +84,7 @@ def test_rows_of_one_group_do_not_help_each_other(weights):
     own = np.flatnonzero(groups == groups[17])
     changed = rows.copy()
     changed[own] += 1e4
-    problems = [definitionemb._Ridge(blocks, r, 5, 0, weights, groups) for r in (rows, changed)]
+    problems = [definitionemb.RidgeProblem(blocks, r, 5, 0, weights, groups) for r in (rows, changed)]
     assert sorted(np.concatenate(problems[0].folds)) == list(range(ROWS))
     assert all(len(set(groups[fold])) == len(fold) / 2 for fold in problems[0].folds)
     before, after = (problem.predict_folds(1.0) for problem in problems)
@@ -95,7 +95,7 @@ def test_rows_of_one_group_do_not_help_each_other(weights):
 
 
 def test_folds_of_groups_have_about_as_many_rows():
-    sizes = [len(fold) for fold in definitionemb._Ridge(*data(), 5, 0, None, pairs()).folds]
+    sizes = [len(fold) for fold in definitionemb.RidgeProblem(*data(), 5, 0, None, pairs()).folds]
     assert max(sizes) - min(sizes) <= 2
 
 
@@ -105,13 +105,13 @@ def test_folds_of_groups_have_about_as_many_rows():
 )
 def test_rows_of_different_groups_have_the_folds_of_rows(seed, labels):
     blocks, rows = data()
-    found = definitionemb._Ridge(blocks, rows, 5, seed, None, labels).folds
+    found = definitionemb.RidgeProblem(blocks, rows, 5, seed, None, labels).folds
     for ours, rows_ in zip(found, folds_of(ROWS, 5, seed), strict=True):
         assert ours.tolist() == rows_.tolist()
     weights = np.where(random(ROWS) > 0, 1, 0)
     order = np.random.default_rng(seed).permutation(ROWS)
     order = [*order[weights[order] > 0], *order[weights[order] == 0]]
-    found = definitionemb._Ridge(blocks, rows, 5, seed, weights, labels).folds
+    found = definitionemb.RidgeProblem(blocks, rows, 5, seed, weights, labels).folds
     assert [fold.tolist() for fold in found] == [order[k::5] for k in range(5)]
     bits = [cross_fit(blocks, rows, 5, seed, w, labels).predictions.tobytes() for w in (None, weights)]
     assert bits == [cross_fit(blocks, rows, 5, seed, w).predictions.tobytes() for w in (None, weights)]
@@ -132,7 +132,7 @@ def test_linear_rows_are_recovered():
     found = cross_fit(blocks, rows)
     assert found.strength == STRENGTHS[0]
     assert np.abs(found.predictions - rows).max() < 0.1 * rows.std()
-    errors = definitionemb._Ridge(blocks, rows, 5, 0).errors()
+    errors = definitionemb.RidgeProblem(blocks, rows, 5, 0).errors()
     assert errors[0] < 1e-3 * errors[-1]
 
 
@@ -153,8 +153,8 @@ def test_units_of_a_block_do_not_matter():
 
 def test_a_constant_block_changes_no_prediction():
     blocks, rows = data()
-    found = definitionemb._Ridge([*blocks, np.full((ROWS, 10), 4.0)], rows, 5, 0)
-    alone = definitionemb._Ridge(blocks, rows, 5, 0)
+    found = definitionemb.RidgeProblem([*blocks, np.full((ROWS, 10), 4.0)], rows, 5, 0)
+    alone = definitionemb.RidgeProblem(blocks, rows, 5, 0)
     np.testing.assert_allclose(found.predict_folds(1.0), alone.predict_folds(2.0), atol=1e-4)  # 20 features, not 10
 
 

@@ -91,6 +91,15 @@ def test_bags_of_a_whole_dictionary_are_those_of_the_formula(tiny_plm, tiny_voca
     np.testing.assert_allclose(found, slowly(tiny_plm, tiny_vocabulary, words, lines), atol=1e-5)
 
 
+def test_further_rows_change_nothing_for_the_others(tiny_plm, tiny_vocabulary, ids):
+    more, fewer = ids[-2:], ids[:-2]
+    found = bag_of_mentions(tiny_plm, tiny_vocabulary, fewer, DEFINITIONS, more)
+    assert np.array_equal(found[:-2], bag_of_mentions(tiny_plm, tiny_vocabulary, fewer, DEFINITIONS))
+    assert found[-2:].any()
+    again = bag_of_mentions(tiny_plm, tiny_vocabulary, fewer, DEFINITIONS, fewer[::-1])
+    assert np.array_equal(again, np.concatenate([found[:-2], found[:-2][::-1]]))  # the same word, the same bag
+
+
 def test_a_word_that_nobody_mentions_gets_zeros(tiny_plm, tiny_vocabulary, ids):
     found = bag_of_mentions(tiny_plm, tiny_vocabulary, ids, DEFINITIONS)
     cat = 8

@@ -167,13 +167,13 @@ def test_rows_are_what_the_cross_fitted_map_predicts(plm, made, covered, tiny_di
 
 def test_rows_of_one_word_share_a_fold(rebuild, tiny_vocabulary, covered, monkeypatch):
     """A cased tokenizer has rows for "The" and "the"; the one must not tell of the other."""
-    real, folds = definitionemb._Ridge.__init__, []
+    real, folds = definitionemb.RidgeProblem.__init__, []
 
     def fit(self, *given):
         real(self, *given)
         folds.append(self.folds)
 
-    monkeypatch.setattr(definitionemb._Ridge, "__init__", fit)
+    monkeypatch.setattr(definitionemb.RidgeProblem, "__init__", fit)
     texts = tiny_vocabulary["text"].to_numpy().copy()
     texts[covered[1::2]] = [text.title() for text in texts[covered[: len(covered) // 2 * 2 : 2]]]
     cased = tiny_vocabulary.with_columns(text=pl.Series(texts))

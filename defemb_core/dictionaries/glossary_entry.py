@@ -49,14 +49,7 @@ def add_entry(path: Path, word: str, definition: str, pos: str | None = None) ->
         DictionaryError: word or definition is blank, too long or no text, or the file is of another format, damaged,
             cannot hold these characters, or cannot be written.
     """
-    cells = {"word": _one_line(word), "definition": _one_line(definition), "pos": _one_line(pos or "")}
-    for name, most in _MOST.items():
-        if not cells[name]:
-            raise DictionaryError(f"the {name} is blank; write one")
-        if len(cells[name]) > most:
-            raise DictionaryError(f"the {name} has {len(cells[name]):,} characters, the most is {most:,}; shorten it")
-    if _CONTROL.search("".join(cells.values())):
-        raise DictionaryError("the definition, or its word, holds a control character, which is no text; leave it out")
+    cells = checked_cells(word, definition, pos)
     try:
         path = path.resolve()  # a link stays one
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +58,23 @@ def add_entry(path: Path, word: str, definition: str, pos: str | None = None) ->
     except (OSError, ValueError, RuntimeError) as error:  # the others: no path at all, links that lead in a circle
         reason = getattr(error, "strerror", None) or error
         raise DictionaryError(f"cannot write glossary {path}: {reason}; name another file") from error
+
+
+def checked_cells(word: str, definition: str, pos: str | None = None) -> dict[str, str]:
+    """Return word, definition and part of speech as a glossary has them: each in one line.
+
+    Raises:
+        DictionaryError: word or definition is blank, too long or no text.
+    """
+    cells = {"word": _one_line(word), "definition": _one_line(definition), "pos": _one_line(pos or "")}
+    for name, most in _MOST.items():
+        if not cells[name]:
+            raise DictionaryError(f"the {name} is blank; write one")
+        if len(cells[name]) > most:
+            raise DictionaryError(f"the {name} has {len(cells[name]):,} characters, the most is {most:,}; shorten it")
+    if _CONTROL.search("".join(cells.values())):
+        raise DictionaryError("the definition, or its word, holds a control character, which is no text; leave it out")
+    return cells
 
 
 def _add(path: Path, cells: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ from defemb_core.figures.data import figure_data
 from defemb_core.figures.layout import describe, escape_hover
 from defemb_core.figures.maps import map_figure
 from defemb_core.figures.spectra import cosine_figure, hubness_figure, spectrum_figure, variance_figure
+from defemb_core.figures.tokens import local_map_figure, nearness_figures
 from defemb_core.figures.training import loss_figure
 
 __all__ = [
@@ -15,8 +16,10 @@ __all__ = [
     "figure_data",
     "hubness_figure",
     "isotropy_figure",
+    "local_map_figure",
     "loss_figure",
     "map_figure",
+    "nearness_figures",
     "norm_figure",
     "spectrum_figure",
     "variance_figure",

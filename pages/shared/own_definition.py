@@ -1,5 +1,6 @@
 """A box to write a definition for a row that has none; it goes into the user's own glossary."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -8,7 +9,7 @@ import streamlit as st
 from defemb_core.definitions import INSIDE, marked_names
 from defemb_core.dictionaries import GLOSSARY, WORDNET, parts_of
 from defemb_core.dictionaries.glossary import KINDS
-from defemb_core.dictionaries.glossary_entry import add_entry
+from defemb_core.dictionaries.glossary_entry import add_entry, checked_cells
 from defemb_core.dictionaries.glossary_files import user_glossary
 from defemb_core.errors import DefembError, DictionaryError
 from defemb_core.text import plain
@@ -59,17 +60,32 @@ def _save(vocabulary: pl.DataFrame, key: str) -> None:
     """Save what the form holds. It is called before the page runs: only then can the page's dictionary be changed."""
     token, definition, pos = (st.session_state[f"{key}-{name}"] for name in ("token", "definition", "pos"))
     try:
-        _check_row(vocabulary, token.strip())
-        added = add_entry(user_glossary(), token, definition, pos or None)
+        added = keep_definitions(vocabulary, token, [(definition, pos or None)])
     except DefembError as error:
         st.session_state[_SAVED] = (False, str(error))
         return
     done = "is saved" if added else "was there already"
     st.session_state[_SAVED] = (True, f"The definition of “{plain(token.strip())}” {done}")
     st.session_state[f"{key}-definition"] = ""
+
+
+def keep_definitions(vocabulary: pl.DataFrame, token: str, senses: Sequence[tuple[str, str | None]]) -> int:
+    """Write definitions, each with its part of speech, into the user's glossary, which the pages then use.
+
+    Returns:
+        How many were not there yet.
+
+    Raises:
+        DictionaryError: the table has no such row, a definition is blank or no text, or the file cannot be written.
+    """
+    _check_row(vocabulary, token.strip())
+    for definition, pos in senses:  # all of them before the first is written
+        checked_cells(token, definition, pos)
+    added = sum(add_entry(user_glossary(), token, definition, pos) for definition, pos in senses)
     spec = st.session_state.get("dictionary") or WORDNET
     if GLOSSARY not in parts_of(spec):
         st.session_state["dictionary"] = f"{spec},{GLOSSARY}"
+    return added
 
 
 def _check_row(vocabulary: pl.DataFrame, token: str) -> None:

@@ -26,6 +26,9 @@ from defemb_core.projection import Projection, project_pca
 from defemb_core.projection_settings import ProjectionSettings
 from defemb_core.reconstruction import Settings
 from defemb_core.runs import list_runs, runs_folder
+from defemb_core.trial import TrialMaps
+from defemb_core.trial_files import read_trials, trials_folder
+from defemb_core.undertrained import undertrained_indicators
 from defemb_core.vocabulary import tokenizer_kind
 
 # Choices of the sidebar that are no run's name: runs' names have no blanks.
@@ -243,6 +246,27 @@ def _analyses() -> dict[tuple[str, ProjectionSettings], Analysis]:
 @st.cache_resource
 def _neighbours() -> dict[str, tuple[Neighbours, Neighbours]]:
     return {}
+
+
+def trials_of(comparison: Comparison) -> TrialMaps | None:
+    """Return the maps that answer trials of a run if the analysis has fitted them, else None."""
+    return _known(_trials(), str(trials_folder(comparison)), lambda: read_trials(comparison))
+
+
+@st.cache_resource
+def _trials() -> dict[str, TrialMaps]:
+    return {}
+
+
+def undertrained_of(comparison: Comparison) -> pl.DataFrame:
+    """Return the indicators of under-training of each row of the first table."""
+    return _undertrained(comparison, comparison.original_digest)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Measuring distances to the unused rows")
+def _undertrained(_comparison: Comparison, digest: str) -> pl.DataFrame:
+    del digest
+    return undertrained_indicators(_comparison.original, _comparison.vocabulary).drop("norm")
 
 
 def changes_of(comparison: Comparison) -> pl.DataFrame:

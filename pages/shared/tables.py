@@ -1,5 +1,6 @@
 """Tables of tokens: texts shown as text, every row counted, a download that no spreadsheet runs as a formula."""
 
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
@@ -26,11 +27,37 @@ _COLUMNS = {
     ),
     "norm_original": st.column_config.NumberColumn("norm original", format="%.2f"),
     "norm_rebuilt": st.column_config.NumberColumn("norm rebuilt", format="%.2f"),
+    "unused_distance": st.column_config.NumberColumn(
+        "to unused rows", help="1 - cosine with the mean of the rows that no text uses; 0 is like them.", format="%.3f"
+    ),
+    "unused_distance_removed": st.column_config.NumberColumn(
+        "to unused rows, less the shared part",
+        format="%.3f",
+        help="The same after the table's first principal direction, which all rows may share, is taken out.",
+    ),
+    "hubness_rebuilt": st.column_config.NumberColumn(
+        "near to", help="Among how many rows' ten nearest it is in the second table; 10 on average.", format="%d"
+    ),
+    "elsewhere": st.column_config.NumberColumn(
+        "other rank", help="Its place among all rows in the other table; 1 is the nearest.", format="%d"
+    ),
+    "change": st.column_config.TextColumn(
+        "change", help="new or lost: among the ten in one table only; else how many places nearer (+) or farther (-)."
+    ),
+    "score": st.column_config.NumberColumn("score", help="How well the row answers; higher is better.", format="%.3f"),
     "similarity": st.column_config.NumberColumn("cosine", help="In the full space, -1 to 1.", format="%.3f"),
 }
 
 
-def show(frame: pl.DataFrame, name: str, total: int | None = None, select: bool = False, **options: Any) -> list[int]:
+def show(
+    frame: pl.DataFrame,
+    name: str,
+    total: int | None = None,
+    select: bool = False,
+    on_click: Callable[[int], None] | None = None,
+    version: object = "",
+    **options: Any,
+) -> list[int]:
     """Show a frame and return the positions of the rows selected.
 
     Args:
@@ -38,6 +65,8 @@ def show(frame: pl.DataFrame, name: str, total: int | None = None, select: bool 
         name: of the download, and the widget's key.
         total: how many rows there are in all, if `frame` is a part of them.
         select: whether one row can be selected.
+        on_click: called with the position of a row whose cell is clicked, before the page runs again.
+        version: of a table that is another one, with nothing selected, when this changes.
         options: further arguments of st.dataframe.
     """
     shown = frame.head(SHOWN).with_columns(
@@ -45,9 +74,18 @@ def show(frame: pl.DataFrame, name: str, total: int | None = None, select: bool 
         for column in ("token", "text")
         if column in frame.columns
     )
+    key = f"table-{name}-{version}" if version != "" else f"table-{name}"
     selecting: dict[str, Any] = {"on_select": "rerun", "selection_mode": "single-row"} if select else {}
+    if on_click:
+        selecting = {"on_select": lambda: _clicked(key, on_click), "selection_mode": "single-cell"}
     event = st.dataframe(
-        shown, key=f"table-{name}", column_config=_COLUMNS, hide_index=True, width="stretch", **selecting, **options
+        shown,
+        key=key,
+        column_config=_COLUMNS | options.pop("column_config", {}),
+        hide_index=True,
+        width="stretch",
+        **selecting,
+        **options,
     )
     cut = f", the first {SHOWN:,} shown" if frame.height > SHOWN else ""
     line, button = st.columns([2, 1], vertical_alignment="center")
@@ -63,3 +101,8 @@ def csv_button(frame: pl.DataFrame, name: str) -> None:
         "CSV", lambda: formula_safe(frame).write_csv().encode(), f"{name}.csv", "text/csv", key=f"csv-{name}",
         icon=":material/download:", type="tertiary", on_click="ignore",
     )  # fmt: skip
+
+
+def _clicked(key: str, on_click: Callable[[int], None]) -> None:
+    for row, _ in st.session_state[key]["selection"]["cells"]:
+        on_click(int(row))
