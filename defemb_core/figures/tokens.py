@@ -58,9 +58,9 @@ def local_map_figure(
     figure.update_layout(height=420, margin={"l": 10, "r": 10, "b": 10}, legend={"y": -0.02})
     bare = {"showticklabels": False, "zeroline": False, "showgrid": False, "title_text": ""}
     low, high = points.min(axis=0), points.max(axis=0)
-    margin = 0.12 * max(float((high - low).max()), 1e-6)
-    for axis, at in ((figure.update_xaxes, 0), (figure.update_yaxes, 1)):
-        axis(**bare, range=[float(low[at]) - margin, float(high[at]) + margin])
+    widest = max(float((high - low).max()), 1e-6)
+    for axis, at, room in ((figure.update_xaxes, 0, 0.32), (figure.update_yaxes, 1, 0.1)):  # room for the labels
+        axis(**bare, range=[float(low[at]) - room * widest, float(high[at]) + room * widest])
     return figure.update_yaxes(scaleanchor="x", scaleratio=1)
 
 

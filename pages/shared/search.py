@@ -67,6 +67,12 @@ def row_named(vocabulary: pl.DataFrame, name: str) -> int:
     return row
 
 
+def shown_names(vocabulary: pl.DataFrame, rows: list[int]) -> list[str]:
+    """Return what rows are called on charts: by their texts, those inside a word with a mark before it."""
+    return [name_of(row) if row["kind"] == "subword" else str(row["text"])
+            for row in vocabulary[rows].iter_rows(named=True)]  # fmt: skip
+
+
 def label_of(vocabulary: pl.DataFrame, token_id: int) -> str:
     """Return a name by which token_named finds this very row: readable where that is enough, else # and its number."""
     name = name_of(vocabulary.row(token_id, named=True))

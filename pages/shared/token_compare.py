@@ -10,8 +10,7 @@ from defemb_core.comparison import Comparison
 from defemb_core.queries import cosine_matrix
 from defemb_core.text import plain
 from pages.shared import charts, tables
-from pages.shared.own_definition import name_of
-from pages.shared.search import row_named
+from pages.shared.search import row_named, shown_names
 from pages.shared.token_links import choose_tokens
 from pages.shared.token_neighbours import units_of
 
@@ -24,7 +23,7 @@ def show_comparison(comparison: Comparison) -> None:
     if len(rows) < 2:
         st.info("Choose two tokens or more: how near they are to each other is shown here.", icon=":material/info:")
         return
-    texts = [name_of(row) for row in vocabulary[rows].iter_rows(named=True)]
+    texts = shown_names(vocabulary, rows)
     cosines = {name: cosine_matrix(units, rows) for name, units in units_of(comparison).items()}
     drawn = charts.figures().nearness_figures(dict(zip(comparison.names, cosines.values(), strict=True)), texts)
     upper, lower = st.columns(2, gap="large"), st.columns(2, gap="large")

@@ -11,7 +11,7 @@ from defemb_core.neighbours import Neighbours, nearest_neighbours
 from defemb_core.queries import local_map, local_rows, neighbour_ranks
 from defemb_core.text import plain
 from pages.shared import charts, state, tables
-from pages.shared.own_definition import name_of
+from pages.shared.search import shown_names
 from pages.shared.text import as_text
 from pages.shared.token_links import open_token
 
@@ -105,7 +105,7 @@ def _show_maps(
     near = {name: set(one.indices[0].tolist()) for name, one in found.items()}
     sides = ["token" if row == token_id else "both" if row in near["original"] & near["rebuilt"]
              else "original" if row in near["original"] else "rebuilt" for row in rows.tolist()]  # fmt: skip
-    labels = [name_of(row) for row in comparison.vocabulary[rows.tolist()].iter_rows(named=True)]
+    labels = shown_names(comparison.vocabulary, rows.tolist())
     st.markdown("**Small maps of these neighbours**", help=MAPS)
     for column, name in zip(st.columns(2, gap="large"), TABLES, strict=True):
         with column:

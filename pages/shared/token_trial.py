@@ -16,9 +16,9 @@ from defemb_core.runs import analysis_status
 from defemb_core.text import plain
 from defemb_core.trial import Trial, TrialMaps, Wording, try_definition
 from pages.shared import charts, state
-from pages.shared.own_definition import PARTS_OF_SPEECH, keep_definitions, name_of
+from pages.shared.own_definition import PARTS_OF_SPEECH, keep_definitions
 from pages.shared.progress import show_progress
-from pages.shared.search import label_of, token_named
+from pages.shared.search import label_of, shown_names, token_named
 from pages.shared.text import as_text
 from pages.shared.token_card import show_heading
 from pages.shared.token_neighbours import NEIGHBOURS, units_of
@@ -229,7 +229,7 @@ def _show_map(comparison: Comparison, trial: Trial, token_id: int | None, near: 
     found = dict.fromkeys(row for name in ("trial", "rebuilt") if name in near for row in near[name].rows.tolist())
     own = {} if token_id is None else {name: units[token_id] for name, units in table.items()}
     rows = np.stack([trial.row / max(float(np.linalg.norm(trial.row)), 1e-12), *own.values()])
-    labels = [name_of(row) for row in comparison.vocabulary[list(found)].iter_rows(named=True)]
+    labels = shown_names(comparison.vocabulary, list(found))
     points, shown = local_map(np.concatenate([rows, table["rebuilt"][list(found)]]))
     names = {"token": _called(comparison, "trial"), "both": "rebuilt rows nearest to yours and to this run's"}
     names |= {name: _called(comparison, name) for name in table}
