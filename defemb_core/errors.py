@@ -31,6 +31,10 @@ class TrainingError(DefembError):
     """A training cannot go on."""
 
 
+class EvaluationError(DefembError):
+    """What an evaluation needs cannot be found, read or compared."""
+
+
 class NoMemoryError(DefembError):
     """The machine, or its accelerator, has too little memory."""
 

@@ -18,7 +18,7 @@ ORDER = [
     "spectrum", "isotropy", "undertrained", "neighbours", "queries", "cosines", "hubness", "trustworthiness",
     "projection", "umap_projection", "clusters",
     "baselines", "methods", "relevance", "reconstruction", "reconstruction_files", "sizes", "costs", "estimate",
-    "comparison", "projection_settings", "analysis_files", "analysis", "trial", "trial_files", "selections",
+    "comparison", "projection_settings", "analysis_files", "analysis", "trial", "trial_files", "evaluate", "selections",
     "palette", "figures",
     "export_card", "export_checkpoint", "export", "report_style", "report_parts", "report",
     "runs", "processes", "terminal",

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from defemb_core.errors import SettingsError
+from defemb_core.pieces import parts_of
 
 SHARE = 0.2
 TIE = 1e-6  # cosines as close as this are equal; they are computed in float32
@@ -94,6 +95,20 @@ def split_words(words: np.ndarray, seed: int, share: float = SHARE) -> tuple[np.
     order = np.argsort([_drawn(f"{seed} {name}") for name in names.tolist()], kind="stable")
     held_out = np.isin(word, order[: max(1, int(len(names) * share))])
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def held_out_rows(senses: pl.DataFrame, vocabulary: pl.DataFrame, seed: int) -> np.ndarray:
+    """Return which rows a run has held out, int64 (n,), ascending; word pieces are drawn among themselves.
+
+    Args:
+        senses: the run's definitions, as describe_matches returns them.
+        vocabulary: the vocabulary frame.
+        seed: of the split, the run's.
+    """
+    ids = senses["token_id"].unique().sort().to_numpy()
+    words = word_families(senses, vocabulary, ids)
+    parts = [part for part in parts_of(senses, ids) if part.any()]
+    return np.sort(np.concatenate([ids[part][split_words(words[part], seed)[1]] for part in parts]))
 
 
 def _drawn(name: str) -> int:

@@ -1,0 +1,54 @@
+"""What evaluation says of two tables: which of the method's claims hold on this PLM, and how surely."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from defemb_core.comparison import Comparison
+from defemb_core.evaluation.held_out import held_out_rows
+from defemb_core.evaluation.pair_files import PairSet
+from defemb_core.evaluation.word_similarity import SimilaritySettings, locate_pairs, measure_similarity
+from defemb_core.reconstruction import Reconstruction
+
+RARE, REBUILT, CHANGED, HELD_OUT = "low-frequency token", "rebuilt token", "changed token", "held-out token"
+
+
+def evaluate_similarity(
+    comparison: Comparison, sets: Sequence[PairSet], settings: SimilaritySettings | None = None
+) -> tuple[pl.DataFrame, list[str]]:
+    """Measure word similarity of both tables on the same pairs.
+
+    A run's rebuilt rows are cross-fitted: each comes from a map that never saw its original, so that pairs with a
+    rebuilt token are fair evidence. Rows of held-out tokens are predicted like all others; what sets them apart is that
+    a student (method "trained") has not learned from them either.
+
+    Returns:
+        The frame of measure_similarity, its parts as marked_rows has them; and a sentence for each set on how it was
+        read.
+
+    Raises:
+        EvaluationError: the tokenizer knows no pair of a set.
+    """
+    settings = settings or SimilaritySettings()
+    located = locate_pairs(sets, comparison.plm, settings.pieces)
+    tables = dict(zip(comparison.names, (comparison.original, comparison.rebuilt), strict=True))
+    notes = [note for one in sets for note in one.notes]
+    return measure_similarity(located, tables, marked_rows(comparison), settings), [one.note for one in located] + notes
+
+
+def marked_rows(comparison: Comparison) -> dict[str, np.ndarray]:
+    """Return the kinds of rows that evidence is parted by, bool (V,) each.
+
+    Rows of the rare group; rows that are rebuilt (of any two tables: that differ); rows of the second table's run whose
+    originals took no part in fitting the map of its held-out figures, if it predicts rows.
+    """
+    rows = {RARE: (comparison.vocabulary["group"] == "rare").to_numpy()}
+    rows[REBUILT if comparison.is_usual else CHANGED] = comparison.changed
+    made = comparison.second
+    if isinstance(made, Reconstruction) and made.evidence.get("held_out"):
+        rows[HELD_OUT] = np.zeros(len(made.matrix), dtype=bool)
+        rows[HELD_OUT][held_out_rows(made.definitions, made.vocabulary, made.settings.seed)] = True
+    return rows
