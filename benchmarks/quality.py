@@ -2,7 +2,7 @@
 
 The bundled PLM with WordNet, no network. Every figure comes from `reconstruct()` itself; where a choice is no setting
 (the senses' weights), the one function that makes it is replaced for that line. Word pairs are read from the files of
-`--pairs FOLDER` (tab separated: word, word, score) and left out without it.
+`--pairs FOLDER` (as `read_pairs` reads them) and left out without it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ from defemb_core import methods, pieces, trained
 from defemb_core import reconstruction as core
 from defemb_core.definitions import match_definitions
 from defemb_core.dictionaries import Dictionary, load_dictionary
-from defemb_core.evaluation.held_out import chance_mrr, judge_held_out, split_words, word_families
+from defemb_core.evaluation.held_out import chance_mrr, held_out_rows, judge_held_out
+from defemb_core.evaluation.pair_files import read_pairs
+from defemb_core.evaluation.resampling import interval
+from defemb_core.evaluation.word_similarity import LocatedPairs, locate_pairs, resample_spearman, spearman
 from defemb_core.features import PromptStates, read_prompts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.hub import BUNDLED
@@ -147,19 +150,19 @@ def report_pairs(bench: Bench, method: Method, folder: Path) -> None:
     tables["all covered rows, cross-fitted"] = made.matrix
     tables["half original, half rebuilt, cross-fitted"] = bench.rebuild(Settings(method, blend=0.5))[0].matrix
     lines = []
-    for name, file in PAIRS.items():
-        ids, scores = read_pairs(folder / file, bench.vocabulary)
-        with_held = np.isin(ids, held).any(axis=1)
+    is_held = np.isin(np.arange(bench.plm.rows), held)
+    for name, pairs in read_sets(bench.plm, folder).items():
+        with_held = pairs.with_token(is_held)
         for part, chosen in (("all pairs", with_held | True), ("pairs with a held-out token", with_held)):
             for rebuilt, table in tables.items():
                 what = f"{name}, {part}: {rebuilt}"
-                lines.append(pair_line(what, bench.plm.matrix, table, ids[chosen], scores[chosen])[0])
+                lines.append(pair_line(what, bench.plm.matrix, table, pairs, chosen)[0])
     print_table(lines, f"Word similarity, {method} (Spearman of cosine and human score; ratio rebuilt / original)")
 
 
 def report_seeds(bench: Bench, method: Method, folder: Path) -> None:
     """Print MRR and the ratio on pairs with a held-out token for several splits: how much is one split's luck."""
-    sets = {name: read_pairs(folder / file, bench.vocabulary) for name, file in PAIRS.items()}
+    sets = read_sets(bench.plm, folder)
     original, lines = bench.plm.matrix, []
     ratios: dict[str, list[float]] = {name: [] for name in sets}
     ranks: list[float] = []
@@ -168,9 +171,9 @@ def report_seeds(bench: Bench, method: Method, folder: Path) -> None:
         held, table = held_ids(made), original.copy()
         table[held] = predicted
         ranks.append(made.evidence["held_out"]["mrr"])
-        for name, (ids, scores) in sets.items():
-            chosen = np.isin(ids, held).any(axis=1)
-            line, ratio = pair_line(f"{name}, seed {seed}", original, table, ids[chosen], scores[chosen])
+        for name, pairs in sets.items():
+            chosen = pairs.with_token(np.isin(np.arange(bench.plm.rows), held))
+            line, ratio = pair_line(f"{name}, seed {seed}", original, table, pairs, chosen)
             lines.append(dataclasses.replace(line, target="1.00" if seed == 0 and _has_target(name, method) else ""))
             ratios[name].append(ratio)
     for name, found in ratios.items():
@@ -191,48 +194,30 @@ def _has_target(name: str, method: Method) -> bool:
 
 def held_ids(made: Reconstruction) -> np.ndarray:
     """Return the rows that were held out, int64 (n,)."""
-    ids = made.definitions["token_id"].unique(maintain_order=True).to_numpy()
-    return ids[split_words(word_families(made.definitions, made.vocabulary, ids), made.settings.seed)[1]]
+    return held_out_rows(made.definitions, made.vocabulary, made.settings.seed)
 
 
-def read_pairs(file: Path, vocabulary: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return token ids (n, 2) and scores (n,) of the pairs whose words are both single lower-case tokens."""
-    words = vocabulary.filter(pl.col("kind") == "word")
-    ids = dict(zip(words["text"], words["token_id"], strict=True))
-    lines = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines() if line]
-    found = [(ids[a.lower()], ids[b.lower()], float(s)) for a, b, s in lines if {a.lower(), b.lower()} <= ids.keys()]
-    return np.array([pair[:2] for pair in found]), np.array([pair[2] for pair in found])
+def read_sets(plm: PLM, folder: Path) -> dict[str, LocatedPairs]:
+    """Return the sets of pairs, those whose words are both single tokens."""
+    sets = [read_pairs(folder / file) for file in PAIRS.values()]
+    return dict(zip(PAIRS, locate_pairs(sets, plm, "skip"), strict=True))
 
 
 def pair_line(
-    what: str, original: np.ndarray, rebuilt: np.ndarray, ids: np.ndarray, scores: np.ndarray
+    what: str, original: np.ndarray, rebuilt: np.ndarray, pairs: LocatedPairs, chosen: np.ndarray
 ) -> tuple[Line, float]:
     """Compare two tables on the same pairs; return a line, and the ratio of their correlations with the scores.
 
     The ratio's interval resamples pairs, the same ones for both tables.
     """
-    before, after = cosines(original, ids), cosines(rebuilt, ids)
-    draws = np.random.default_rng(0).integers(len(ids), size=(RESAMPLES, len(ids)))
-    low, high = np.quantile(
-        [spearman(after[d], scores[d]) / spearman(before[d], scores[d]) for d in draws], [0.025, 0.975]
-    )
-    first, second = spearman(before, scores), spearman(after, scores)
-    ratio = second / first
+    cosines = np.stack([pairs.cosines(table)[chosen] for table in (original, rebuilt)])
+    scores = pairs.scores[chosen]
+    first, second = spearman(cosines, scores)
+    resampled = resample_spearman(cosines, scores, RESAMPLES, 0)
+    low, high = interval(resampled[1] / resampled[0])
+    ratio = float(second / first)
     peer = f"original {first:.3f}: ratio {ratio:.2f} (95 % of resamples {low:.2f} to {high:.2f})"
-    return Line(what, f"{second:.3f} ({len(ids)} pairs)", "", peer), ratio
-
-
-def cosines(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Return the cosine of each pair's rows, (n,)."""
-    first, second = table[ids[:, 0]], table[ids[:, 1]]
-    return (first * second).sum(axis=1) / (np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1))
-
-
-def spearman(first: np.ndarray, second: np.ndarray) -> float:
-    """Return Spearman's rank correlation, -1 to 1; ties share the mean of their ranks."""
-    from scipy.stats import rankdata
-
-    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+    return Line(what, f"{second:.3f} ({len(scores)} pairs)", "", peer), ratio
 
 
 def report_methods(bench: Bench, folder: Path | None) -> None:
@@ -243,7 +228,7 @@ def report_methods(bench: Bench, folder: Path | None) -> None:
     Word similarity is that of pairs with a held-out token; a method that turns the whole table has all of its rows in.
     """
     original, lines = bench.plm.matrix, []
-    pairs = {name: read_pairs(folder / file, bench.vocabulary) for name, file in PAIRS.items()} if folder else {}
+    sets = read_sets(bench.plm, folder) if folder else {}
     for method in (method for method in METHODS if method != "trained"):
         made, predicted = bench.rebuild(Settings(method))
         held, evidence = held_ids(made), made.evidence
@@ -253,7 +238,7 @@ def report_methods(bench: Bench, folder: Path | None) -> None:
         found, isotropy = evidence["held_out"], evidence["isotropy"]["rebuilt"]
         words = [f"MRR {found['mrr']:.3f}" if found else "no MRR"]
         words.append(f"I(W) {by_group(isotropy)}")
-        words += [f"{name} {_ratio(original, table, held, *pair):.2f}" for name, pair in pairs.items()]
+        words += [f"{name} {_ratio(original, table, held, pairs):.2f}" for name, pairs in sets.items()]
         lines.append(Line(method, ", ".join(words), "", f"{sum(evidence['seconds'].values()):.1f} s"))
     before = bench.rebuild(Settings("instant"))[0].evidence["isotropy"]["original"]
     lines.insert(0, Line("original", f"I(W) {by_group(before)}"))
@@ -265,11 +250,13 @@ def by_group(isotropy: dict[str, dict[str, float]]) -> str:
     return " / ".join(f"{isotropy[group]['i_w']:.3f}" for group in GROUPS.split(" / "))
 
 
-def _ratio(original: np.ndarray, rebuilt: np.ndarray, held: np.ndarray, ids: np.ndarray, scores: np.ndarray) -> float:
+def _ratio(original: np.ndarray, rebuilt: np.ndarray, held: np.ndarray, pairs: LocatedPairs) -> float:
     """Return rebuilt / original Spearman on the pairs with a held-out token."""
-    chosen = np.isin(ids, held).any(axis=1)
-    after, before = (spearman(cosines(table, ids[chosen]), scores[chosen]) for table in (rebuilt, original))
-    return after / before
+    chosen = pairs.with_token(np.isin(np.arange(len(original)), held))
+    before, after = spearman(
+        np.stack([pairs.cosines(table)[chosen] for table in (original, rebuilt)]), pairs.scores[chosen]
+    )
+    return float(after / before)
 
 
 def report_isotropy(bench: Bench, method: Method) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 
 from benchmarks.machine import Line, print_head, print_table, torch_rate
-from benchmarks.quality import GROUPS, PAIRS, Bench, by_group, held_ids, open_bench, pair_line, read_pairs
+from benchmarks.quality import GROUPS, Bench, by_group, held_ids, open_bench, pair_line, read_sets
 from defemb_core.presets import PRESET_NAMES
 from defemb_core.reconstruction import Reconstruction, Settings
 from defemb_core.student import Student
@@ -116,12 +116,11 @@ def _worth_lines(bench: Bench, made: Reconstruction, predicted: np.ndarray | Non
     ]
     if folder is None or predicted is None:
         return lines
-    for name, file in PAIRS.items():
-        ids, scores = read_pairs(folder / file, bench.vocabulary)
-        table, held = bench.plm.matrix.copy(), held_ids(made)
-        table[held] = predicted
-        chosen = np.isin(ids, held).any(axis=1)
-        line, ratio = pair_line(name, bench.plm.matrix, table, ids[chosen], scores[chosen])
+    table, held = bench.plm.matrix.copy(), held_ids(made)
+    table[held] = predicted
+    for name, pairs in read_sets(bench.plm, folder).items():
+        chosen = pairs.with_token(np.isin(np.arange(bench.plm.rows), held))
+        line, ratio = pair_line(name, bench.plm.matrix, table, pairs, chosen)
         what = f"{name}, pairs with a held-out token"
         lines.append(Line(what, f"{ratio:.2f}: {line.measured}", TARGETS[name], line.peer))
     return lines

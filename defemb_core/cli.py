@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from defemb_core.cli_analyse import add_analyse, analyse_run, read_projection, trust_lines
 from defemb_core.cli_dictionary import add_dictionary, dictionary_lines
 from defemb_core.cli_estimate import add_estimate, announcement, estimate_lines
+from defemb_core.cli_evaluate import add_evaluate, evaluate_lines
 from defemb_core.cli_options import add_against, add_settings, open_named, read_groups, read_settings, run_folder
 from defemb_core.cli_report import add_report, report_lines
 from defemb_core.devices import devices
@@ -113,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(command=_runs)
     add_dictionary(commands).set_defaults(command=_saying(dictionary_lines))
     add_report(commands).set_defaults(command=_saying(report_lines))
+    add_evaluate(commands).set_defaults(command=_saying(evaluate_lines))
     export = commands.add_parser("export", help="write the rebuilt table or a checkpoint")
     export.add_argument("run", metavar="RUN", help="a run's directory, or its name in the runs folder")
     export.add_argument("--to", required=True, help="checkpoint, safetensors, npy, parquet or word2vec")

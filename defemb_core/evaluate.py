@@ -30,7 +30,7 @@ def evaluate_similarity(
         read.
 
     Raises:
-        EvaluationError: the tokenizer knows no pair of a set.
+        EvaluationError: the tokenizer knows no pair of any set.
     """
     settings = settings or SimilaritySettings()
     located = locate_pairs(sets, comparison.plm, settings.pieces)

@@ -11,7 +11,7 @@ import defemb_core
 
 ROOT = Path(defemb_core.__file__).parent
 ORDER = [
-    "errors", "version", "process_setup", "progress", "history", "cache", "text", "weights", "hub", "families",
+    "errors", "version", "process_setup", "progress", "history", "cache", "text", "latex", "weights", "hub", "families",
     "plm_files", "plm", "vocabulary", "frequency",
     "dictionaries", "definitions", "prompts", "pieces", "devices", "states", "features_files", "features", "mentions",
     "definitionemb", "evaluation", "presets", "student", "training_files", "training_loop", "training", "trained",
@@ -22,7 +22,7 @@ ORDER = [
     "palette", "figures",
     "export_card", "export_checkpoint", "export", "report_style", "report_parts", "report",
     "runs", "processes", "terminal",
-    "cli_options", "cli_estimate", "cli_dictionary", "cli_analyse", "cli_report", "cli", "__main__",
+    "cli_options", "cli_estimate", "cli_dictionary", "cli_analyse", "cli_report", "cli_evaluate", "cli", "__main__",
 ]  # fmt: skip
 """Every module and package of the core; each may import those before it."""
 ANALYSES = {

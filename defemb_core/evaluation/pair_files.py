@@ -78,9 +78,8 @@ def read_pairs(path: Path | str) -> PairSet:
     """
     file = Path(path).expanduser()
     try:
-        if file.stat().st_size > LARGEST:
-            raise EvaluationError(f"{str(path)!r} is larger than {LARGEST // 2**20} MB, no file of word pairs is")
-        return parse_pairs(file.read_bytes(), file.stem)
+        with file.open("rb") as opened:
+            return parse_pairs(opened.read(LARGEST + 1), file.stem)
     except IsADirectoryError:
         raise EvaluationError(f"{str(path)!r} is a folder; name one file of word pairs in it") from None
     except (OSError, ValueError) as exc:  # the second: a NUL in the name
@@ -100,6 +99,8 @@ def parse_pairs(content: bytes, name: str) -> PairSet:
     Raises:
         EvaluationError: it is no text, or has no line of two words and a score.
     """
+    if len(content) > LARGEST:
+        raise EvaluationError(f"{name!r} is larger than {LARGEST // 2**20} MB; no list of word pairs is so long")
     lines = [(number, line) for number, line in enumerate(_LINE_END.split(_text(content, name)), 1) if line.strip()]
     while lines and lines[0][1].startswith("#"):
         lines.pop(0)
@@ -150,9 +151,8 @@ def _cells(line: str, separator: str) -> list[str]:
     if not separator:
         return line.split()
     # A tab needs no quotes around a cell, and a quotation mark may be a word's own then.
-    quoting = csv.QUOTE_NONE if separator == "\t" and line.count('"') % 2 else csv.QUOTE_MINIMAL
-    row = next(csv.reader([line], delimiter=separator, quoting=quoting), [])
-    cells = [cell.strip() for cell in row]
+    bare = separator == "\t" and line.count('"') % 2
+    cells = [cell.strip() for cell in (line.split("\t") if bare else next(csv.reader([line], delimiter=separator), []))]
     return cells if separator == "," else [_DECIMAL_COMMA.sub(r"\1.\2", cell) for cell in cells]
 
 

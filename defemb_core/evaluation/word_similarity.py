@@ -112,7 +112,7 @@ def locate_pairs(sets: Sequence[PairSet], plm: PLM, pieces: Pieces = "mean") -> 
         pieces: see SimilaritySettings.
 
     Raises:
-        EvaluationError: no pair of a set is left.
+        EvaluationError: no pair of any set is left.
     """
     words = [one.pairs.select("word1", "word2").to_numpy().astype(str) for one in sets]
     texts, numbers = np.unique(np.concatenate(words), return_inverse=True)
@@ -127,21 +127,18 @@ def locate_pairs(sets: Sequence[PairSet], plm: PLM, pieces: Pieces = "mean") -> 
     for one, pairs in zip(sets, parts, strict=True):
         spelled, single = known[pairs].all(axis=1), whole[pairs].all(axis=1)
         kept = spelled & single if pieces == "skip" else spelled
-        if not kept.any():
-            why = _NO_PAIR["skip" if spelled.any() else "unknown"]
-            raise EvaluationError(why.format(name=one.name, pairs=len(pairs), plm=plm.title))
         scores, counts = one.pairs["score"].to_numpy()[kept], (~spelled, spelled & ~kept, kept & ~single)
         unknown, skipped, in_pieces = (int(count.sum()) for count in counts)
         located.append(LocatedPairs(one.name, pairs[kept], scores, shares, len(pairs), unknown, skipped, in_pieces))
+    if not any(len(one.scores) for one in located):
+        wanted, way = "is known to", "name pairs in the PLM's language and script"
+        if any(one.skipped for one in located):
+            wanted, way = "is whole in", "take the mean of a word's pieces"
+        raise EvaluationError(
+            f"of the {numbers.size // 2:,} pairs in {', '.join(repr(one.name) for one in sets)} there is none of which "
+            f"each word {wanted} the tokenizer of {plm.title!r}; {way}"
+        )
     return located
-
-
-_NO_PAIR = {
-    "unknown": "none of the {pairs:,} pairs of {name!r} has two words that the tokenizer of {plm!r} knows; "
-    "name pairs in the PLM's language and script",
-    "skip": "none of the {pairs:,} pairs of {name!r} has two words that are whole tokens of {plm!r}; "
-    "take the mean of a word's pieces",
-}
 
 
 def _mean_of_rows(ids: Sequence[Sequence[int]], rows: int) -> csr_array:

@@ -21,6 +21,7 @@ def navigate() -> Any:
             st.Page("pages/projection.py", title="Projection", icon=":material/scatter_plot:"),
             st.Page("pages/spectrum.py", title="Spectrum and isotropy", icon=":material/ssid_chart:"),
             st.Page("pages/tokens.py", title="Tokens", icon=":material/manage_search:"),
+            st.Page("pages/evidence.py", title="Evidence", icon=":material/balance:"),
             st.Page("pages/export.py", title="Export", icon=":material/download:"),
         ]
     )

@@ -1,0 +1,124 @@
+"""Word similarity of the two tables: which pairs count, the chart, the table, the downloads."""
+
+import hashlib
+
+import polars as pl
+import streamlit as st
+
+from defemb_core.comparison import Comparison
+from defemb_core.errors import EvaluationError
+from defemb_core.evaluate import evaluate_similarity
+from defemb_core.evaluation.pair_files import PairSet, parse_pairs, shipped_pairs
+from defemb_core.evaluation.word_similarity import ALL, PIECES, Pieces, SimilaritySettings, side_by_side
+from defemb_core.latex import latex_table
+from defemb_core.palette import table_colours
+from defemb_core.text import formula_safe, plain
+from pages.shared import charts
+from pages.shared.text import as_text
+
+PARTS = """Which pairs of a set count.
+
+- **low-frequency token**: a word has a token of the rare group.
+- **rebuilt token**: a word has a token with a new row. Each new row was predicted by a map that never saw its original,
+  so this is fair evidence.
+- **held-out token**: a word has a token of the 20 % that the held-out figures are about. With method “trained” the
+  student has not learned from these either.
+"""
+SEVERAL = "A word that the tokenizer cuts into pieces is the mean of their rows, or its pairs are left out."
+RULES = {"mean": "mean of the pieces", "skip": "left out"}
+CAPTION = "Spearman's correlation of cosines with human scores; in brackets 95 % of resamples."
+FIGURES = {
+    "set": st.column_config.TextColumn("set", help="Who asked whom is in defemb_core/evaluation/pairs/README.md."),
+    "part": None,
+    "pairs": st.column_config.NumberColumn("pairs", help="That are left of the set; fewer than ten are not judged."),
+    "p": st.column_config.TextColumn(
+        "p",
+        help="How easily the draw of the pairs alone would make such a difference: 0 to 1, two-sided, from paired "
+        "resamples (at least 0.001). Of twenty differences that are none, one is below 0.05.",
+    ),
+}
+CORRELATION = "Spearman's rank correlation of the pairs' cosines with people's scores, -1 to 1, 1 is best; in brackets \
+95 % of resamples of the pairs."
+
+
+def show_similarity(comparison: Comparison, own: list[PairSet]) -> None:
+    """Show all of it, for the shipped sets and the user's own after them."""
+    parts, rule = st.columns([5, 2])
+    pieces = rule.segmented_control(
+        "Words of several pieces", PIECES, default=PIECES[0], required=True, format_func=RULES.__getitem__,
+        key="several", help=SEVERAL, bind="query-params",
+    )  # fmt: skip
+    similarity, notes = similarity_of(comparison, own, pieces)
+    known = similarity["part"].unique(maintain_order=True).to_list()
+    part = parts.segmented_control(
+        "Pairs", known, default=ALL, required=True, key="part", help=PARTS, bind="query-params"
+    )
+    chosen = similarity.filter(pl.col("part") == part)
+    st.markdown(_in_words(chosen, comparison.names))
+    if chosen["spearman"].is_not_null().any():
+        figure = charts.figures().similarity_figure(similarity, part, table_colours(comparison.names))
+        charts.show(figure, "similarity")
+    _show_figures(similarity, part, comparison.names)
+    with st.expander("What was read", icon=":material/fact_check:"):
+        for note in notes:
+            st.text(note)
+
+
+def own_pairs() -> list[PairSet]:
+    """Return the files of pairs that the user has chosen here; what is no such file is said."""
+    files = st.file_uploader(
+        "Your own word pairs", accept_multiple_files=True, key="pairs",
+        help="Text or CSV, a line a pair: word, word, score; separated by tabs, commas, semicolons or blanks, with or "
+        "without a header. They stay on this machine.",
+    )  # fmt: skip
+    found = []
+    for file in files:
+        try:
+            found.append(parse_pairs(file.getvalue(), file.name))
+        except EvaluationError as exc:
+            st.error(as_text(str(exc)), icon=":material/error:")
+    return found
+
+
+def similarity_of(comparison: Comparison, own: list[PairSet], pieces: Pieces) -> tuple[pl.DataFrame, list[str]]:
+    """Return both tables' word similarity on all sets, and how these were read."""
+    key = hashlib.sha256(repr([(one.name, one.pairs.rows()) for one in own]).encode()).hexdigest()
+    return _similarity(comparison, own, comparison.key, comparison.names, key, pieces)
+
+
+@st.cache_resource(max_entries=12, show_spinner="Comparing cosines with human scores")
+def _similarity(
+    _comparison: Comparison, _own: list[PairSet], key: str, names: tuple[str, str], own: str, pieces: Pieces
+) -> tuple[pl.DataFrame, list[str]]:
+    del key, names, own
+    return evaluate_similarity(_comparison, [*shipped_pairs(), *_own], SimilaritySettings(pieces))
+
+
+def _in_words(chosen: pl.DataFrame, names: tuple[str, str]) -> str:
+    """Return on how many sets the second table does better, and on how many beyond doubt."""
+    judged = chosen.filter(pl.col("difference").is_not_null())
+    if judged.is_empty():
+        return "No set has ten such pairs: too few to judge by."
+    counts = [judged.filter(pl.col("difference") * sign > 0) for sign in (1, -1)]
+    told = [f"{part.height} ({part.filter(pl.col('p') < 0.05).height} with p below 0.05)" for part in counts]
+    second, first = as_text(names[1]), as_text(names[0])
+    return f"Of {judged.height} sets, {second} agrees better with people than {first} on {told[0]}, worse on {told[1]}."
+
+
+def _show_figures(similarity: pl.DataFrame, part: str, names: tuple[str, str]) -> None:
+    shown = side_by_side(similarity)
+    columns = FIGURES | {name: st.column_config.TextColumn(plain(name), help=CORRELATION) for name in names}
+    st.dataframe(
+        shown.filter(pl.col("part") == part).with_columns(pl.col("set").map_elements(plain, return_dtype=pl.String)),
+        column_config=columns, hide_index=True, key="similarity-figures",
+    )  # fmt: skip
+    csv, tex, line = st.columns([1, 1, 3], vertical_alignment="center")
+    csv.download_button(
+        "CSV", lambda: formula_safe(similarity).write_csv().encode(), "word-similarity.csv", "text/csv",
+        key="similarity-csv", icon=":material/download:", type="tertiary", on_click="ignore",
+    )  # fmt: skip
+    tex.download_button(
+        "LaTeX", lambda: latex_table(shown, CAPTION).encode(), "word-similarity.tex", "text/x-tex",
+        key="similarity-tex", icon=":material/download:", type="tertiary", on_click="ignore",
+    )  # fmt: skip
+    line.caption("Both hold all parts of all sets.")
