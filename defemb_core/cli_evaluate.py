@@ -1,4 +1,4 @@
-"""The command `evaluate`: whether the rebuilt table is a better one, as far as pairs of words can tell."""
+"""The command `evaluate`: whether the rebuilt table is a better one, by people's scores and by WordNet."""
 
 from __future__ import annotations
 
@@ -8,22 +8,35 @@ from typing import TYPE_CHECKING, Any
 
 from defemb_core.cache import write_text
 from defemb_core.cli_options import add_against, against_named, table_named
-from defemb_core.errors import ExportError
+from defemb_core.errors import ExportError, SettingsError
 from defemb_core.evaluation.resampling import RESAMPLES
 from defemb_core.evaluation.word_similarity import PIECES
+from defemb_core.latex import latex_table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import polars as pl
 
+    from defemb_core.comparison import Comparison
+
 SUFFIXES = (".csv", ".tex")
+SIMILARITY, RELATIONS = "similarity", "relations"
 
 
 def add_evaluate(commands: Any) -> argparse.ArgumentParser:
     """Add the command; return its parser."""
-    does = "correlate both tables with people's judgements of word pairs"
+    does = "say whether the rebuilt table agrees better with people, or with WordNet, than the original"
     parser: argparse.ArgumentParser = commands.add_parser("evaluate", help=does, description=does)
     parser.add_argument("run", metavar="RUN", help="a run's directory, or its name in the runs folder")
     add_against(parser)
+    parser.add_argument(
+        "--what",
+        choices=(SIMILARITY, RELATIONS),
+        default=SIMILARITY,
+        help="similarity: people's scores of word pairs; relations: whether synonyms, hypernyms and co-hyponyms by "
+        "WordNet are near (default: %(default)s)",
+    )
     parser.add_argument(
         "--pairs",
         nargs="+",
@@ -51,25 +64,48 @@ def evaluate_lines(options: argparse.Namespace) -> list[str]:
         DefembError: no such run or file, a file without pairs, a setting out of its range.
     """
     from defemb_core.comparison import open_comparison
+
+    _check_out(options)
+    if options.pairs and options.what != SIMILARITY:
+        raise SettingsError(f"--pairs belong to --what {SIMILARITY}, not to {options.what}")
+    measure = _similarity if options.what == SIMILARITY else _relations
+    figures, shown, caption, notes = measure(
+        lambda: open_comparison(table_named(options), against=against_named(options)), options
+    )
+    wrote = _write(figures, latex_table(shown, f"{caption}."), options.out) if options.out else []
+    return [caption, *_aligned(shown), *notes, _P.format(options=options), *wrote]
+
+
+_P = (
+    "p: {options.resamples:,} paired resamples, two-sided, seed {options.seed}; not corrected for the number of lines, "
+    "of twenty differences that are none one is below 0.05"
+)
+Measured = tuple["pl.DataFrame", "pl.DataFrame", str, list[str]]
+
+
+def _similarity(opened: Callable[[], Comparison], options: argparse.Namespace) -> Measured:
     from defemb_core.evaluate import evaluate_similarity
     from defemb_core.evaluation.pair_files import read_pairs, shipped_pairs
     from defemb_core.evaluation.word_similarity import SimilaritySettings, side_by_side
 
-    _check_out(options)
     settings = SimilaritySettings(options.word_pieces, options.resamples, options.seed)
     sets = [read_pairs(file) for file in options.pairs] if options.pairs else shipped_pairs()
-    comparison = open_comparison(table_named(options), against=against_named(options))
-    similarity, notes = evaluate_similarity(comparison, sets, settings)
-    shown = side_by_side(similarity)
-    wrote = _write(similarity, shown, options) if options.out else []
-    return [
-        "Spearman's correlation of cosines with human scores, 1 is best (95 % of resamples)",
-        *_aligned(shown),
-        *notes,
-        f"p: {settings.resamples:,} paired resamples of the pairs, two-sided, seed {settings.seed}; not corrected for "
-        "the number of lines",
-        *wrote,
-    ]
+    figures, notes = evaluate_similarity(opened(), sets, settings)
+    caption = "Spearman's correlation of cosines with human scores, 1 is best (in brackets 95 % of resampled pairs)"
+    return figures, side_by_side(figures), caption, notes
+
+
+def _relations(opened: Callable[[], Comparison], options: argparse.Namespace) -> Measured:
+    from defemb_core.evaluate import CAVEAT, evaluate_relations
+    from defemb_core.evaluation.relations import RelationSettings, relations_side_by_side
+
+    settings = RelationSettings(resamples=options.resamples, seed=options.seed)
+    figures, notes = evaluate_relations(opened(), settings)
+    caption = (
+        "Mean reciprocal rank of the nearest word that WordNet relates to a rebuilt token, 1 is best (in brackets 95 % "
+        "of resampled tokens), and the share of such words among the 3 and the 10 nearest"
+    )
+    return figures, relations_side_by_side(figures), caption, [*notes, CAVEAT]
 
 
 def _check_out(options: argparse.Namespace) -> None:
@@ -82,18 +118,15 @@ def _check_out(options: argparse.Namespace) -> None:
         raise ExportError(f"{str(options.out)!r} exists; name another file or add --force")
 
 
-def _write(figures: pl.DataFrame, shown: pl.DataFrame, options: argparse.Namespace) -> list[str]:
-    """Write the figures as CSV or, side by side, as LaTeX."""
-    from defemb_core.latex import latex_table
+def _write(figures: pl.DataFrame, table: str, out: Path) -> list[str]:
+    """Write the figures as CSV, or the table for LaTeX."""
     from defemb_core.text import formula_safe
 
-    caption = f"Spearman's correlation of cosines with human scores (95 % of {options.resamples:,} resamples)."
-    csv = options.out.suffix.lower() == ".csv"
     try:
-        write_text(options.out, formula_safe(figures).write_csv() if csv else latex_table(shown, caption))
+        write_text(out, formula_safe(figures).write_csv() if out.suffix.lower() == ".csv" else table)
     except OSError as exc:
-        raise ExportError(f"cannot write {str(options.out)!r} ({exc.strerror or exc}); name another file") from None
-    return [f"wrote {options.out}"]
+        raise ExportError(f"cannot write {str(out)!r} ({exc.strerror or exc}); name another file") from None
+    return [f"wrote {out}"]
 
 
 def _aligned(shown: pl.DataFrame) -> list[str]:

@@ -8,11 +8,20 @@ import numpy as np
 import polars as pl
 
 from defemb_core.comparison import Comparison
+from defemb_core.dictionaries.wordnet import load_wordnet
+from defemb_core.dictionaries.wordnet_hypernyms import load_hypernyms
+from defemb_core.errors import EvaluationError
 from defemb_core.evaluation.held_out import held_out_rows
 from defemb_core.evaluation.pair_files import PairSet
+from defemb_core.evaluation.relations import RelationSettings, measure_relations, related_tokens
 from defemb_core.evaluation.word_similarity import SimilaritySettings, locate_pairs, measure_similarity
 from defemb_core.reconstruction import Reconstruction
 
+CAVEAT = (
+    "not held-out evidence where the run's dictionary is WordNet: definitions often name the hypernym, and unless "
+    "relations were left out, synonyms and hypernyms themselves told of the rows, also of held-out tokens; co-hyponyms "
+    "are seldom named, but the hypernym that they share brings them together"
+)
 RARE, REBUILT, CHANGED, HELD_OUT = "low-frequency token", "rebuilt token", "changed token", "held-out token"
 
 
@@ -52,3 +61,40 @@ def marked_rows(comparison: Comparison) -> dict[str, np.ndarray]:
         rows[HELD_OUT] = np.zeros(len(made.matrix), dtype=bool)
         rows[HELD_OUT][held_out_rows(made.definitions, made.vocabulary, made.settings.seed)] = True
     return rows
+
+
+def evaluate_relations(
+    comparison: Comparison, settings: RelationSettings | None = None, wordnet: str | None = None
+) -> tuple[pl.DataFrame, list[str]]:
+    """Measure how near synonyms, hypernyms and co-hyponyms by WordNet are to the rebuilt tokens, in both tables.
+
+    This is no held-out evidence where a run used WordNet (CAVEAT).
+
+    Returns:
+        The frame of measure_relations, by frequency group and, for a run that predicts rows, for the held-out tokens
+        among those asked about; and sentences on what was asked and left out.
+
+    Raises:
+        DictionaryError: WordNet cannot be found, obtained or read.
+        EvaluationError: no rebuilt token is a word of WordNet with a related word in the vocabulary.
+    """
+    settings, vocabulary = settings or RelationSettings(), comparison.vocabulary
+    definitions = load_wordnet(wordnet, vocabulary).definitions
+    related = related_tokens(vocabulary, definitions, load_hypernyms(wordnet))
+    asked = np.zeros(vocabulary.height, dtype=bool)
+    asked[related.gold["token_id"].unique().to_numpy()] = True
+    asked &= comparison.changed
+    if not asked.any():
+        raise EvaluationError("none of the new rows is a word that WordNet relates to another one of the vocabulary")
+    of_rows, marked = vocabulary["group"].cast(pl.String).to_numpy(), marked_rows(comparison)
+    groups = {group: asked & (of_rows == group) for group in ("rare", "medium", "frequent")}
+    if HELD_OUT in marked:
+        groups["held out"] = asked & marked[HELD_OUT]
+    tables = dict(zip(comparison.names, (comparison.original, comparison.rebuilt), strict=True))
+    counts = ", ".join(f"{int(groups[group].sum()):,} {group}" for group in ("rare", "medium", "frequent"))
+    notes = [
+        f"{int(asked.sum()):,} of {int(comparison.changed.sum()):,} new rows are words of WordNet with a related word "
+        f"in the vocabulary ({counts}); of each group at most {settings.tokens:,} were asked about, drawn with seed "
+        f"{settings.seed}"
+    ]
+    return measure_relations(tables, related, groups, settings), notes

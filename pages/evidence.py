@@ -1,6 +1,7 @@
 import streamlit as st
 
 from pages.shared import state
+from pages.shared.relations import WHAT, show_relations
 from pages.shared.router import through_router
 from pages.shared.similarity import own_pairs, show_similarity
 
@@ -15,3 +16,6 @@ st.subheader(
 with st.expander("Add your own word pairs", icon=":material/upload_file:"):
     own = own_pairs()
 show_similarity(comparison, own)
+
+st.subheader("Low-frequency semantics", help=WHAT)
+show_relations(comparison)

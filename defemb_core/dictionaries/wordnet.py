@@ -134,11 +134,11 @@ def read_wordnet(folder: Path) -> pl.DataFrame:
     columns: dict[str, list] = {name: [] for name in ("folded", "pos", "word", "definition", "synset", "tags")}
     words, links = [], []
     for suffix, pos in PARTS_OF_SPEECH.items():
-        synsets = _read_synsets(folder, suffix)
+        synsets = read_synsets(folder, suffix)
         _read_senses(folder, suffix, synsets, counts, columns)
         columns["pos"] += [pos] * (len(columns["word"]) - len(columns["pos"]))
         words.append(_words(synsets.values()))
-        links.append(_links(synsets.values()))
+        links.append(read_links(synsets.values()))
     senses = pl.DataFrame(columns, schema_overrides={"tags": pl.Int32})
     return _merged(_with_related(senses, _related_words(folder, pl.concat(words), pl.concat(links))))
 
@@ -194,7 +194,7 @@ def _words(synsets: Collection[_Synset]) -> pl.DataFrame:
     return pl.DataFrame(words).with_columns(pl.col("related", "folded").str.replace_all("_", " ", literal=True))
 
 
-def _links(synsets: Collection[_Synset]) -> pl.DataFrame:
+def read_links(synsets: Collection[_Synset]) -> pl.DataFrame:
     """Pointers that count here, in the order of the files: `synset`, `to` (a synset), `group` (1 or 2), `similar`."""
     link = pl.col("link")
     return (
@@ -255,7 +255,8 @@ def _tag_count(tagged: Mapping[str, int], synset: _Synset, lemma: str, synsets: 
     return max(tagged.get(f"{synset.category}:{int(lex_id, 16):02d}:{end}", 0) for lex_id in ids)
 
 
-def _read_synsets(folder: Path, suffix: str) -> dict[str, _Synset]:
+def read_synsets(folder: Path, suffix: str) -> dict[str, _Synset]:
+    """Read one part of speech, synsets by their offset; `suffix` is one of PARTS_OF_SPEECH."""
     path, pos = folder / f"data.{suffix}", PARTS_OF_SPEECH[suffix]
     return {synset.identity[-8:]: synset for _, synset in parsed_lines(path, lambda line: _parse_synset(line, pos))}
 

@@ -256,18 +256,27 @@ def _centred_ranks(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, 
     return ranks[:, group], np.einsum("bg,bg,bg->b", occurrences, ranks, ranks)
 
 
-def side_by_side(similarity: pl.DataFrame) -> pl.DataFrame:
+def side_by_side(
+    figures: pl.DataFrame, keys: Sequence[str] = ("set", "part"), count: str = "pairs", value: str = "spearman"
+) -> pl.DataFrame:
     """Return a line a set and part for people to read, figures as text.
 
-    Columns: `set, part, pairs`, one for each table, called like it ("0.532 (0.483 to 0.578)": correlation and
-    interval), and for each but the first `NAME - FIRST` and `p`. A dash stands for what is not known.
+    Args:
+        figures: a line a set, part and table.
+        keys: columns that name a line.
+        count: the column that says of how many pairs a line is.
+        value: the column of the figure whose interval, difference and p the others hold.
+
+    Returns:
+        `set, part, pairs`, a column for each table, called like it ("0.532 (0.483 to 0.578)": figure and interval), and
+        for each but the first `NAME - FIRST` and `p`. A dash stands for what is not known.
     """
-    tables = similarity["table"].unique(maintain_order=True).to_list()
+    tables = figures["table"].unique(maintain_order=True).to_list()
     lines = []
-    for (name, part), rows in similarity.group_by("set", "part", maintain_order=True):
-        line: dict[str, object] = {"set": name, "part": part, "pairs": rows["pairs"][0]}
+    for names, rows in figures.group_by(keys, maintain_order=True):
+        line: dict[str, object] = {**dict(zip(keys, names, strict=True)), count: rows[count][0]}
         by_table = {row["table"]: row for row in rows.iter_rows(named=True)}
-        line |= {table: _told(by_table[table], "spearman", "low", "high", "") for table in tables}
+        line |= {table: _told(by_table[table], value, "low", "high", "") for table in tables}
         for table in tables[1:]:
             row, ending = by_table[table], "" if len(tables) == 2 else f" ({table})"
             line[f"{table} - {tables[0]}"] = _told(row, "difference", "difference_low", "difference_high", "+")

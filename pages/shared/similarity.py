@@ -10,10 +10,10 @@ from defemb_core.errors import EvaluationError
 from defemb_core.evaluate import evaluate_similarity
 from defemb_core.evaluation.pair_files import PairSet, parse_pairs, shipped_pairs
 from defemb_core.evaluation.word_similarity import ALL, PIECES, Pieces, SimilaritySettings, side_by_side
-from defemb_core.latex import latex_table
 from defemb_core.palette import table_colours
-from defemb_core.text import formula_safe, plain
+from defemb_core.text import plain
 from pages.shared import charts
+from pages.shared.downloads import offer_figures
 from pages.shared.text import as_text
 
 PARTS = """Which pairs of a set count.
@@ -112,13 +112,4 @@ def _show_figures(similarity: pl.DataFrame, part: str, names: tuple[str, str]) -
         shown.filter(pl.col("part") == part).with_columns(pl.col("set").map_elements(plain, return_dtype=pl.String)),
         column_config=columns, hide_index=True, key="similarity-figures",
     )  # fmt: skip
-    csv, tex, line = st.columns([1, 1, 3], vertical_alignment="center")
-    csv.download_button(
-        "CSV", lambda: formula_safe(similarity).write_csv().encode(), "word-similarity.csv", "text/csv",
-        key="similarity-csv", icon=":material/download:", type="tertiary", on_click="ignore",
-    )  # fmt: skip
-    tex.download_button(
-        "LaTeX", lambda: latex_table(shown, CAPTION).encode(), "word-similarity.tex", "text/x-tex",
-        key="similarity-tex", icon=":material/download:", type="tertiary", on_click="ignore",
-    )  # fmt: skip
-    line.caption("Both hold all parts of all sets.")
+    offer_figures("word-similarity", similarity, shown, CAPTION)
