@@ -43,9 +43,16 @@ def evaluate_similarity(
     """
     settings = settings or SimilaritySettings()
     located = locate_pairs(sets, comparison.plm, settings.pieces)
-    tables = dict(zip(comparison.names, (comparison.original, comparison.rebuilt), strict=True))
     notes = [note for one in sets for note in one.notes]
-    return measure_similarity(located, tables, marked_rows(comparison), settings), [one.note for one in located] + notes
+    measured = measure_similarity(located, _tables(comparison), marked_rows(comparison), settings)
+    return measured, [one.note for one in located] + notes
+
+
+def _tables(comparison: Comparison) -> dict[str, np.ndarray]:
+    first, second = comparison.names
+    if first == second:
+        raise EvaluationError(f"both tables are those of {first!r}; compare it with another one")
+    return {first: comparison.original, second: comparison.rebuilt}
 
 
 def marked_rows(comparison: Comparison) -> dict[str, np.ndarray]:
@@ -90,11 +97,10 @@ def evaluate_relations(
     groups = {group: asked & (of_rows == group) for group in ("rare", "medium", "frequent")}
     if HELD_OUT in marked:
         groups["held out"] = asked & marked[HELD_OUT]
-    tables = dict(zip(comparison.names, (comparison.original, comparison.rebuilt), strict=True))
     counts = ", ".join(f"{int(groups[group].sum()):,} {group}" for group in ("rare", "medium", "frequent"))
     notes = [
         f"{int(asked.sum()):,} of {int(comparison.changed.sum()):,} new rows are words of WordNet with a related word "
         f"in the vocabulary ({counts}); of each group at most {settings.tokens:,} were asked about, drawn with seed "
         f"{settings.seed}"
     ]
-    return measure_relations(tables, related, groups, settings), notes
+    return measure_relations(_tables(comparison), related, groups, settings), notes

@@ -46,7 +46,10 @@ def show_relations(comparison: Comparison) -> None:
     told = dict.fromkeys(comparison.names, MRR) | {name: PRECISION for name in shown.columns if name.startswith("P@")}
     columns = {name: st.column_config.TextColumn(plain(name, 80), help=text) for name, text in told.items()}
     st.dataframe(
-        shown.filter(pl.col("relation") == relation), column_config=COLUMNS | columns, hide_index=True, key="relations"
+        shown.filter(pl.col("relation") == relation),
+        column_config={**COLUMNS, **columns},
+        hide_index=True,
+        key="relations",
     )
     offer_figures("low-frequency-semantics", figures, shown, CAPTION)
     st.warning(f"Read with care: {CAVEAT}.", icon=":material/priority_high:")

@@ -1,0 +1,131 @@
+"""The page Evidence: what it says of two tables, of the user's own pairs, and when there is nothing to say."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from app_support import WORDS, build_world, make_run
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest
+
+from defemb_core.comparison import open_comparison
+from defemb_core.evaluate import CAVEAT, evaluate_similarity
+from defemb_core.evaluation.pair_files import PairSet, shipped_pairs
+from defemb_core.evaluation.relations import RELATION_SCHEMA
+from defemb_core.evaluation.word_similarity import side_by_side
+from pages.shared import relations
+
+APP = Path(__file__).parents[1] / "app.py"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    world = build_world(tmp_path_factory.mktemp("world"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in world.variables.items():
+            patch.setenv(name, value)
+        make_run(world, analyse=False)
+    return world
+
+
+@pytest.fixture(autouse=True)
+def _apart(world, monkeypatch):
+    """The app finds this world and a server that app.py has run on, as in test_pages.py."""
+    for name, value in world.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
+    monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", type("Routed", (PagesManager,), {}))
+
+
+def opened(world, **state):
+    app = AppTest.from_file(str(APP), default_timeout=90)
+    app.session_state["plm"] = str(world.plm)
+    for name, value in state.items():
+        app.session_state[name] = value
+    app.run()
+    return app.switch_page("pages/evidence.py").run()
+
+
+def frame(app, column):
+    (found,) = [table.value for table in app.dataframe if column in table.value.columns]
+    return pl.DataFrame(found)
+
+
+def control(app, key):
+    return next(found for found in app.button_group if found.key == key)
+
+
+def own_set(name="<b>mine</b>.tsv"):
+    lines = [(a, b, float(i % 7)) for i, (a, b) in enumerate(zip(WORDS[::2], WORDS[1::2], strict=False))]
+    return PairSet(name, pl.DataFrame(lines, ["word1", "word2", "score"], orient="row"))
+
+
+def test_the_figures_are_the_cores(world):
+    app = opened(world)
+    assert not app.exception
+    assert not app.error
+    expected, notes = evaluate_similarity(open_comparison(world.run), shipped_pairs())
+    shown = side_by_side(expected).filter(pl.col("part") == "all pairs")
+    found = frame(app, "set")
+    for column in ("set", "pairs", "original", "rebuilt", "p"):
+        assert found[column].to_list() == shown[column].to_list()
+    assert [text.value for text in app.text[-len(notes) :]] == notes
+    better = expected.filter((pl.col("part") == "all pairs") & (pl.col("difference") > 0)).height
+    assert any(f"agrees better with people than original on {better} " in text.value for text in app.markdown)
+
+
+def test_parts_and_the_rule_for_pieces(world):
+    app = opened(world)
+    control(app, "part").set_value("with a held-out token")
+    app.run()
+    parts = frame(app, "set")["part"].unique().to_list()
+    assert parts == ["with a held-out token"]
+    control(app, "several").set_value("skip")
+    app.run()
+    # The shipped words are no tokens of this PLM: in pieces they are judged, as whole tokens hardly any is.
+    assert app.error or max(frame(app, "set")["pairs"]) < 30
+
+
+def test_own_pairs_come_after_the_shipped_ones_as_text(world, monkeypatch):
+    monkeypatch.setattr("pages.shared.similarity.own_pairs", lambda: [own_set()])
+    app = opened(world)
+    found = frame(app, "set")
+    assert found["set"].to_list()[-1] == "<b>mine</b>.tsv"
+    assert found["pairs"].to_list()[-1] == len(WORDS) // 2
+    figure = next(chart for chart in app.get("plotly_chart"))
+    assert "<b>mine" not in figure.proto.spec.replace("&lt;b&gt;mine", "")
+
+
+def test_an_upload_that_is_no_file_of_pairs_is_said_and_the_rest_stands(world):
+    app = opened(world)
+    uploader = app.get("file_uploader")[0]
+    uploader.set_value([("empty.tsv", b"word1\tword2\tscore\n", "text/plain")])
+    app.run()
+    assert "has a header and no pairs" in app.error[0].value
+    assert frame(app, "set").height == 7
+
+
+def test_low_frequency_semantics_wait_to_be_asked(world, monkeypatch):
+    line = {"relation": "synonyms", "group": "rare", "tokens": 12, "mrr": 0.25, "low": 0.2, "high": 0.3}
+    line |= {"precision_3": 0.1, "precision_10": 0.05}
+    made = pl.DataFrame([{**line, "table": "original"}, {**line, "table": "rebuilt"}], RELATION_SCHEMA)
+    asked = []
+    monkeypatch.setattr(relations, "evaluate_relations", lambda comparison: asked.append(1) or (made, ["a note"]))
+    relations._relations.clear()
+    app = opened(world)
+    assert not asked
+    next(button for button in app.button if button.key == "relate").click()
+    app.run()
+    assert not app.exception
+    assert frame(app, "relation")["original"].to_list() == ["0.250 (0.200 to 0.300)"]
+    assert any(CAVEAT in warning.value for warning in app.warning)
+    app.run()
+    assert len(asked) == 1  # kept
+    relations._relations.clear()
+
+
+def test_without_a_run_the_page_says_what_to_do(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEFEMB_RUNS", str(tmp_path / "none"))
+    app = opened(world)
+    assert "no rebuilt table yet" in app.info[0].value
+    assert not app.exception
