@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from defemb_core.comparison import Comparison
 
 SUFFIXES = (".csv", ".tex")
-SIMILARITY, RELATIONS = "similarity", "relations"
+SIMILARITY, RELATIONS, PROBING = "similarity", "relations", "probing"
 
 
 def add_evaluate(commands: Any) -> argparse.ArgumentParser:
@@ -32,10 +32,10 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
     add_against(parser)
     parser.add_argument(
         "--what",
-        choices=(SIMILARITY, RELATIONS),
+        choices=(SIMILARITY, RELATIONS, PROBING),
         default=SIMILARITY,
         help="similarity: people's scores of word pairs; relations: whether synonyms, hypernyms and co-hyponyms by "
-        "WordNet are near (default: %(default)s)",
+        "WordNet are near; probing: whether a PLM that fills masks finds rare tokens (default: %(default)s)",
     )
     parser.add_argument(
         "--pairs",
@@ -50,6 +50,10 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
         default=PIECES[0],
         help="a word of several pieces is the mean of their rows, or its pairs are skipped (default: %(default)s)",
     )
+    parser.add_argument(
+        "--word", default="", help="what --sentence has masked, a token (default: rare tokens, in their definitions)"
+    )
+    parser.add_argument("--sentence", action="append", metavar="TEXT", help="where the word belongs; may be repeated")
     parser.add_argument("--resamples", type=int, default=RESAMPLES, help="for the intervals (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the resamples (default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures to FILE.csv or a table to FILE.tex")
@@ -68,7 +72,9 @@ def evaluate_lines(options: argparse.Namespace) -> list[str]:
     _check_out(options)
     if options.pairs and options.what != SIMILARITY:
         raise SettingsError(f"--pairs belong to --what {SIMILARITY}, not to {options.what}")
-    measure = _similarity if options.what == SIMILARITY else _relations
+    if bool(options.word) != bool(options.sentence) or (options.word and options.what != PROBING):
+        raise SettingsError(f"--word and --sentence belong together, and to --what {PROBING}")
+    measure = {SIMILARITY: _similarity, RELATIONS: _relations, PROBING: _probing}[options.what]
     figures, shown, caption, notes = measure(
         lambda: open_comparison(table_named(options), against=against_named(options)), options
     )
@@ -108,6 +114,17 @@ def _relations(opened: Callable[[], Comparison], options: argparse.Namespace) ->
     return figures, relations_side_by_side(figures), caption, [*notes, CAVEAT]
 
 
+def _probing(opened: Callable[[], Comparison], options: argparse.Namespace) -> Measured:
+    from defemb_core.evaluate import evaluate_probing
+    from defemb_core.evaluation.probing import probes_side_by_side, summarise_probes
+
+    figures, notes = evaluate_probing(opened(), options.word, options.sentence or (), seed=options.seed)
+    caption = "Rank (1 is best) and probability of a token at the mask"
+    if options.word:
+        return figures, probes_side_by_side(figures), caption, notes
+    return figures, summarise_probes(figures, options.resamples, options.seed), f"{caption}, over all prompts", notes
+
+
 def _check_out(options: argparse.Namespace) -> None:
     """Refuse a file that cannot be written before work is done for it."""
     if options.out is None:
@@ -131,8 +148,14 @@ def _write(figures: pl.DataFrame, table: str, out: Path) -> list[str]:
 
 def _aligned(shown: pl.DataFrame) -> list[str]:
     """Return a heading and a line a row, cells under each other."""
-    from defemb_core.text import plain
-
-    rows = [shown.columns, *([plain(str(cell)) for cell in row] for row in shown.iter_rows())]
+    rows = [shown.columns, *([_cell(cell) for cell in row] for row in shown.iter_rows())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _cell(value: object) -> str:
+    from defemb_core.text import plain
+
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else plain(str(value), 80)

@@ -13,6 +13,7 @@ from defemb_core.dictionaries.wordnet_hypernyms import load_hypernyms
 from defemb_core.errors import EvaluationError
 from defemb_core.evaluation.held_out import held_out_rows
 from defemb_core.evaluation.pair_files import PairSet
+from defemb_core.evaluation.probing import definition_probes, probe_masks, sentence_probes
 from defemb_core.evaluation.relations import RelationSettings, measure_relations, related_tokens
 from defemb_core.evaluation.word_similarity import SimilaritySettings, locate_pairs, measure_similarity
 from defemb_core.reconstruction import Reconstruction
@@ -104,3 +105,41 @@ def evaluate_relations(
         f"{settings.seed}"
     ]
     return measure_relations(_tables(comparison), related, groups, settings), notes
+
+
+def evaluate_probing(
+    comparison: Comparison, word: str = "", sentences: Sequence[str] = (), tokens: int = 200, seed: int = 0
+) -> tuple[pl.DataFrame, list[str]]:
+    """Ask a PLM that fills masks for rare tokens, with either table in place of its own.
+
+    Args:
+        comparison: of two tables.
+        word: what the sentences are to be completed by; "" for tokens of the rare group in their own definitions.
+        sentences: that contain the word.
+        tokens: of the rare group with a new row and a definition, drawn by `seed` where there are more.
+        seed: of the draw.
+
+    Returns:
+        The frame of probe_masks, and sentences on how to read it.
+
+    Raises:
+        PLMError: the PLM has no head that fills masks.
+        EvaluationError: there is nothing to ask about.
+    """
+    plm, vocabulary = comparison.plm, comparison.vocabulary
+    tied = "the new rows serve as output rows too" if plm.output_rows == "tied" else "output rows are untied and stay"
+    notes = [f"tables take each other's place in {plm.title}, whose encoder and output bias stay; {tied}"]
+    if word:
+        return probe_masks(plm, sentence_probes(plm, vocabulary, word, list(sentences)), _tables(comparison)), notes
+    if comparison.definitions is None:
+        raise EvaluationError(f"{comparison.names[1]!r} is no run and has no definitions; give a word and sentences")
+    defined = comparison.definitions["token_id"].unique().sort()
+    rare = np.flatnonzero(marked_rows(comparison)[RARE] & comparison.changed & np.isin(np.arange(plm.rows), defined))
+    chosen = rare if len(rare) <= tokens else np.random.default_rng(seed).choice(rare, tokens, replace=False)
+    if not len(chosen):
+        raise EvaluationError("no rare token has a new row and a definition; give a word and sentences")
+    notes.append(
+        f"{len(chosen):,} of {len(rare):,} rare tokens with a new row, each in its first definition, which the row was "
+        "made from; sentences of your own are the fairer test"
+    )
+    return probe_masks(plm, definition_probes(comparison.definitions, plm, chosen), _tables(comparison)), notes

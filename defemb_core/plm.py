@@ -22,6 +22,7 @@ from defemb_core.families import (
 )
 from defemb_core.hub import BUNDLED, BUNDLED_NAME, locate
 from defemb_core.plm_files import (
+    build_masked_lm,
     build_model,
     licence,
     mask_token,
@@ -173,6 +174,25 @@ class PLM:
     def whole(self) -> Any:
         """Build the model without its head, an encoder-decoder with its decoder; otherwise as encoder()."""
         return self._checked(("pooler.",))
+
+    def masked_lm(self) -> Any:
+        """Build the model with its head that fills masks, on the CPU in float32 and evaluation mode.
+
+        Raises:
+            PLMError: it has no such head, or weights of it are missing.
+        """
+        why = "name one that was saved with its head, a BertForMaskedLM say"
+        if self.output_rows == "none" or self.is_encoder_decoder:
+            raise PLMError(f"{self.name!r} ({self.architecture}) has no head that fills masks; {why}")
+        try:
+            model, missing = build_masked_lm(self.folder)
+        except Exception as exc:  # transformers raises many kinds for a folder that does not fit
+            if is_out_of_memory(exc):
+                raise
+            raise PLMError(f"{self.name!r} has no head that fills masks and loads: {first_line(exc)}; {why}") from exc
+        if missing:
+            raise PLMError(f"{self.name!r} lacks {len(missing)} weights of its head, first {missing[0]!r}; {why}")
+        return model.eval()
 
     @property
     def has_decoder(self) -> bool:

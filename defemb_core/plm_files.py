@@ -84,8 +84,17 @@ def mask_token(tokenizer: Tokenizer, names: dict[str, str]) -> str | None:
 
 def build_model(folder: Path, encoder_alone: bool) -> tuple[Any, list[str]]:
     """Return the model without its head, and which of its weights the checkpoint lacks."""
+    return _built("AutoModelForTextEncoding" if encoder_alone else "AutoModel", folder)
+
+
+def build_masked_lm(folder: Path) -> tuple[Any, list[str]]:
+    """Return the model with the head that fills masks, and which of its weights the checkpoint lacks."""
+    return _built("AutoModelForMaskedLM", folder)
+
+
+def _built(kind: str, folder: Path) -> tuple[Any, list[str]]:
     import torch
-    from transformers import AutoModel, AutoModelForTextEncoding
+    import transformers
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours shows the stage
@@ -93,7 +102,7 @@ def build_model(folder: Path, encoder_alone: bool) -> tuple[Any, list[str]]:
         level = logging.get_verbosity()
         logging.set_verbosity_error()  # a head that is not built and a pooler that is not stored are no news
         try:
-            model, report = (AutoModelForTextEncoding if encoder_alone else AutoModel).from_pretrained(
+            model, report = getattr(transformers, kind).from_pretrained(
                 folder,
                 trust_remote_code=False,
                 local_files_only=True,

@@ -1,7 +1,10 @@
 import streamlit as st
 
 from pages.shared import state
-from pages.shared.relations import WHAT, show_relations
+from pages.shared.probing import WHAT as PROBING
+from pages.shared.probing import show_probing
+from pages.shared.relations import WHAT as RELATIONS
+from pages.shared.relations import show_relations
 from pages.shared.router import through_router
 from pages.shared.similarity import own_pairs, show_similarity
 
@@ -17,5 +20,8 @@ with st.expander("Add your own word pairs", icon=":material/upload_file:"):
     own = own_pairs()
 show_similarity(comparison, own)
 
-st.subheader("Low-frequency semantics", help=WHAT)
+st.subheader("Low-frequency semantics", help=RELATIONS)
 show_relations(comparison)
+
+st.subheader("Masked words", help=PROBING)
+show_probing(comparison)

@@ -93,6 +93,9 @@ def test_one_table_against_another(world, pairs, capsys):
         (["--out", "figures.xlsx"], "is neither .csv nor .tex"),
         (["--resamples", "3"], "resamples must lie between"),
         (["--what", "relations", "--pairs", "x.tsv"], "--pairs belong to --what similarity"),
+        (["--word", "bank"], "--word and --sentence belong together"),
+        (["--word", "b", "--sentence", "b"], "belong together, and to --what probing"),
+        (["--what", "probing"], "has no head that fills masks"),
         (["--what", "relations"], "none of the new rows is a word that WordNet relates"),
     ],
 )
@@ -101,6 +104,21 @@ def test_mistakes_get_one_sentence(world, arguments, said, capsys):
     told = capsys.readouterr().err
     assert said in told
     assert told.count("\n") == 1
+
+
+def test_probing_a_plm_with_a_head(world, tmp_path, tiny_lexicon, capsys):
+    from tiny_plm import save_bert_mlm
+
+    run = tmp_path / "masked"
+    plm = ["--plm", str(save_bert_mlm(tmp_path / "plm")), "--dictionary", f"wordnet:{tiny_lexicon}"]
+    assert main(["reconstruct", *plm, "--method", "instant", "--out", str(run)]) == 0
+    assert evaluate(run, "--what", "probing", "--out", tmp_path / "probes.csv") == 0
+    assert "rare tokens with a new row, each in its first definition" in capsys.readouterr().out
+    written = pl.read_csv(tmp_path / "probes.csv")
+    assert written["table"].unique(maintain_order=True).to_list() == ["original", "rebuilt"]
+    assert evaluate(run, "--what", "probing", "--word", "the", "--sentence", "see the [b]x[/b]") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[2].startswith("see [MASK] [b]x[/b]  rank ")
 
 
 def test_words_that_no_tokenizer_knows(world, tmp_path, capsys):

@@ -5,9 +5,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 from app_support import WORDS, build_world, make_run
+from conftest import write_lexicon
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
+from defemb_core.cli import main
 from defemb_core.comparison import open_comparison
 from defemb_core.evaluate import CAVEAT, evaluate_similarity
 from defemb_core.evaluation.pair_files import PairSet, shipped_pairs
@@ -39,8 +41,7 @@ def _apart(world, monkeypatch):
 
 def opened(world, **state):
     app = AppTest.from_file(str(APP), default_timeout=90)
-    app.session_state["plm"] = str(world.plm)
-    for name, value in state.items():
+    for name, value in {"plm": str(world.plm), **state}.items():
         app.session_state[name] = value
     app.run()
     return app.switch_page("pages/evidence.py").run()
@@ -122,6 +123,34 @@ def test_low_frequency_semantics_wait_to_be_asked(world, monkeypatch):
     app.run()
     assert len(asked) == 1  # kept
     relations._relations.clear()
+
+
+def test_a_plm_without_a_head_is_said(world):
+    app = opened(world)
+    assert any("has no head that fills masks" in info.value for info in app.info)
+
+
+def test_masked_words_of_a_plm_with_a_head(world, tmp_path, monkeypatch):
+    from tiny_plm import save_bert_mlm
+
+    monkeypatch.setenv("DEFEMB_RUNS", str(tmp_path / "runs"))
+    plm, lexicon = save_bert_mlm(tmp_path / "plm"), write_lexicon(tmp_path / "lexicon")
+    names = ["--plm", str(plm), "--dictionary", f"wordnet:{lexicon}", "--method", "instant"]
+    assert main(["reconstruct", *names, "--out", str(tmp_path / "runs" / "masked")]) == 0
+    app = opened(world, plm=str(plm))
+    assert not app.exception
+    next(button for button in app.button if button.label == "Probe").click()
+    app.run()
+    assert frame(app, "median_rank")["table"].to_list() == ["original", "rebuilt"]
+    app.text_input(key="probed").set_value("the")
+    app.text_area(key="probed-in").set_value("see the <b>x</b>\n\nthe end")
+    next(button for button in app.button if button.label == "Probe").click()
+    app.run()
+    assert frame(app, "prompt")["prompt"].to_list() == ["see [MASK] <b>x</b>", "[MASK] end"]
+    app.text_area(key="probed-in").set_value("nothing")
+    next(button for button in app.button if button.label == "Probe").click()
+    app.run()
+    assert "does not contain" in app.error[0].value
 
 
 def test_without_a_run_the_page_says_what_to_do(world, tmp_path, monkeypatch):

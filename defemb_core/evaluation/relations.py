@@ -10,7 +10,7 @@ import polars as pl
 
 from defemb_core.errors import SettingsError
 from defemb_core.evaluation.held_out import TIE, word_families
-from defemb_core.evaluation.resampling import RESAMPLES, interval, resampled_counts, two_sided_p
+from defemb_core.evaluation.resampling import RESAMPLES, compare_means
 from defemb_core.evaluation.word_similarity import side_by_side
 from defemb_core.text import folded
 
@@ -227,26 +227,11 @@ def relations_side_by_side(relations: pl.DataFrame) -> pl.DataFrame:
 def _figures(ranked: Mapping[str, pl.DataFrame], settings: RelationSettings) -> list[dict[str, object]]:
     """Return a line of figures for each table, of the same tokens in the same order."""
     values = np.stack([frame["reciprocal"].to_numpy() for frame in ranked.values()])
-    count = values.shape[1]
-    if count < FEWEST:
-        return [{"table": name, "tokens": count} for name in ranked]
-    counts = resampled_counts(count, settings.resamples, settings.seed)
-    resampled = np.concatenate([block @ values.T / count for block in counts]).T
+    if values.shape[1] < FEWEST:
+        return [{"table": name, "tokens": values.shape[1]} for name in ranked]
     lines = []
-    for number, (name, frame) in enumerate(ranked.items()):
-        low, high = interval(resampled[number])
-        line: dict[str, object] = {
-            "table": name,
-            "tokens": count,
-            "mrr": values[number].mean(),
-            "low": low,
-            "high": high,
-        }
-        line |= {f"precision_{depth}": frame[f"precision_{depth}"].mean() for depth in DEPTHS}
-        if number:
-            differences = resampled[number] - resampled[0]
-            low, high = interval(differences)
-            line |= {"difference": (values[number] - values[0]).mean(), "difference_low": low, "difference_high": high}
-            line["p"] = two_sided_p(differences)
-        lines.append(line)
+    means = compare_means(values, settings.resamples, settings.seed)
+    for (name, frame), told in zip(ranked.items(), means, strict=True):
+        line = {"table": name, "tokens": values.shape[1], "mrr": told.pop("mean"), **told}
+        lines.append(line | {f"precision_{depth}": frame[f"precision_{depth}"].mean() for depth in DEPTHS})
     return lines

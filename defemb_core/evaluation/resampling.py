@@ -48,3 +48,22 @@ def two_sided_p(differences: np.ndarray) -> float:
     known = differences[np.isfinite(differences)]
     fewer = min((known <= 0).sum(), (known >= 0).sum())
     return min(1.0, float(2 * (1 + fewer) / (1 + known.size)))
+
+
+def compare_means(values: np.ndarray, resamples: int, seed: int) -> list[dict[str, float]]:
+    """Return each line's mean with its interval, and its difference to the first line's; of `values` (T, n).
+
+    Keys: `mean, low, high`, and of all but the first line `difference, difference_low, difference_high, p`.
+    """
+    count = values.shape[1]
+    drawn = np.concatenate([counts @ values.T / count for counts in resampled_counts(count, resamples, seed)]).T
+    lines = []
+    for number, line in enumerate(drawn):
+        low, high = interval(line)
+        told = {"mean": float(values[number].mean()), "low": low, "high": high}
+        if number:
+            low, high = interval(line - drawn[0])
+            told |= {"difference": float((values[number] - values[0]).mean()), "difference_low": low}
+            told |= {"difference_high": high, "p": two_sided_p(line - drawn[0])}
+        lines.append(told)
+    return lines

@@ -38,6 +38,7 @@ def show_relations(comparison: Comparison) -> None:
         if not st.button("Measure", icon=":material/play_arrow:", key="relate", help="Some ten seconds, once."):
             return
         measured.add(comparison.key)
+        st.rerun()  # without the button
     figures, notes = _relations(comparison, comparison.key, comparison.names)
     relation = st.segmented_control(
         "Relation", RELATIONS, default=RELATIONS[0], required=True, key="relation", bind="query-params"

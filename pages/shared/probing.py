@@ -1,0 +1,68 @@
+"""Masked-word probing with both tables: rare tokens in their definitions, or the user's word in sentences."""
+
+import polars as pl
+import streamlit as st
+
+from defemb_core.comparison import Comparison
+from defemb_core.errors import DefembError
+from defemb_core.evaluate import evaluate_probing
+from defemb_core.evaluation.probing import probes_side_by_side, summarise_probes
+from defemb_core.text import plain
+from pages.shared.downloads import offer_figures
+from pages.shared.text import as_text
+
+WHAT = """A PLM that fills masks is asked for a token where it belongs: how probable it is to it, and at which rank among
+all tokens (1 is best), with the original and with the rebuilt rows in place."""
+CAPTION = "Rank and probability of a token at the mask."
+COLUMNS = {
+    "table": st.column_config.TextColumn("table"),
+    "prompts": st.column_config.NumberColumn("prompts", help="One a token: its first definition."),
+    "median_rank": st.column_config.NumberColumn(
+        "median rank", help="Among all tokens, 1 is best.", format="localized"
+    ),
+    "mrr": st.column_config.NumberColumn("MRR", help="Mean reciprocal rank, 0 to 1, 1 is best.", format="%.4f"),
+    "probability": st.column_config.NumberColumn("probability", help="Geometric mean, 0 to 1.", format="scientific"),
+    "low": None, "high": None, "difference": None, "difference_low": None, "difference_high": None,
+    "p": st.column_config.NumberColumn("p", help="Of the difference in MRR, two-sided.", format="%.3f"),
+}  # fmt: skip
+
+
+def show_probing(comparison: Comparison) -> None:
+    """Show the form and, once it has been sent, what the PLM answers."""
+    plm = comparison.plm
+    if plm.output_rows == "none" or plm.is_encoder_decoder:
+        st.info(
+            f"{as_text(plm.title)} ({plm.architecture}) has no head that fills masks. Choose a PLM that was saved with "
+            "its head, a BertForMaskedLM say.",
+            icon=":material/info:",
+        )
+        return
+    with st.form("probe", border=True):
+        word = st.text_input("Word", key="probed", help="One token; none: 200 rare tokens, in their own definitions.")
+        sentences = st.text_area("Sentences with the word", key="probed-in", help="One a line.")
+        sent = st.form_submit_button("Probe", icon=":material/play_arrow:")
+    if sent:
+        st.session_state["probe-asked"] = (comparison.key, word.strip(), tuple(filter(None, sentences.splitlines())))
+    key, word, lines = st.session_state.get("probe-asked", ("", "", ()))
+    if key != comparison.key:
+        return
+    try:
+        probed, notes = _probed(comparison, key, comparison.names, word, lines)
+    except DefembError as exc:
+        st.error(as_text(str(exc)), icon=":material/error:")
+        return
+    shown = probes_side_by_side(probed) if word else summarise_probes(probed)
+    texts = [name for name, kind in shown.schema.items() if kind == pl.String]
+    safe = shown.with_columns(pl.col(texts).map_elements(lambda text: plain(text, 200), return_dtype=pl.String))
+    st.dataframe(safe, column_config=None if word else COLUMNS, hide_index=True, key="probes")
+    offer_figures("masked-words", probed, shown, CAPTION)
+    for note in notes:
+        st.caption(as_text(note))
+
+
+@st.cache_resource(max_entries=12, show_spinner="Filling masks with both tables")
+def _probed(
+    _comparison: Comparison, key: str, names: tuple[str, str], word: str, sentences: tuple[str, ...]
+) -> tuple[pl.DataFrame, list[str]]:
+    del key, names
+    return evaluate_probing(_comparison, word, sentences)
