@@ -192,7 +192,7 @@ def test_two_tables_and_their_groups():
     assert shown.columns == [
         "relation", "group", "tokens", "noise", "good", "good - noise", "p", "P@3, P@10 of noise", "P@3, P@10 of good",
     ]  # fmt: skip
-    assert shown["P@3, P@10 of good"].to_list() == ["0.333, 0.1", "–"]
+    assert shown["P@3, P@10 of good"].to_list() == ["0.333, 0.100", "–"]
 
 
 def test_no_more_tokens_are_asked_than_wanted():

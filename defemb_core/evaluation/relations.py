@@ -213,14 +213,15 @@ def relations_side_by_side(relations: pl.DataFrame) -> pl.DataFrame:
     Columns: `relation, group, tokens`, each table's MRR with its interval, the difference of the others' to the first
     one's, `p`, and for each table `P@3, P@10 of NAME`, "0.102, 0.055".
     """
-    precisions = pl.format("{}, {}", *(pl.col(f"precision_{d}").round(3).cast(pl.String) for d in DEPTHS))
-    keys = ["relation", "group"]
+    keys, precisions = ["relation", "group"], [f"precision_{depth}" for depth in DEPTHS]
     shown = side_by_side(relations, keys, "tokens", "mrr")
     for table in relations["table"].unique(maintain_order=True):
-        lines = relations.filter(pl.col("table") == table).select(
-            *keys, precisions.fill_null("–").alias(f"P@3, P@10 of {table}")
-        )
-        shown = shown.join(lines, on=keys, how="left", maintain_order="left")
+        lines = relations.filter(pl.col("table") == table)
+        told = [
+            "–" if None in line else ", ".join(f"{share:.3f}" for share in line) for line in lines[precisions].rows()
+        ]
+        shares = lines.select(*keys, pl.Series(f"P@3, P@10 of {table}", told))
+        shown = shown.join(shares, on=keys, how="left", maintain_order="left")
     return shown
 
 

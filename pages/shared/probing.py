@@ -11,8 +11,8 @@ from defemb_core.text import plain
 from pages.shared.downloads import offer_figures
 from pages.shared.text import as_text
 
-WHAT = """A PLM that fills masks is asked for a token where it belongs: how probable it is to it, and at which rank among
-all tokens (1 is best), with the original and with the rebuilt rows in place."""
+WHAT = """A PLM that fills masks is asked for a token where it belongs: how probable it finds it, and at which rank
+among all tokens (1 is best), with the original and with the rebuilt rows in place."""
 CAPTION = "Rank and probability of a token at the mask."
 COLUMNS = {
     "table": st.column_config.TextColumn("table"),

@@ -43,6 +43,7 @@ def show_relations(comparison: Comparison) -> None:
     relation = st.segmented_control(
         "Relation", RELATIONS, default=RELATIONS[0], required=True, key="relation", bind="query-params"
     )
+    st.caption("Mean reciprocal rank (MRR) of the nearest such word, 1 is best, and their share (P) among the nearest.")
     shown = relations_side_by_side(figures)
     told = dict.fromkeys(comparison.names, MRR) | {name: PRECISION for name in shown.columns if name.startswith("P@")}
     columns = {name: st.column_config.TextColumn(plain(name, 80), help=text) for name, text in told.items()}
