@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from defemb_core.cache import write_text
-from defemb_core.cli_options import add_against, against_named, table_named
+from defemb_core.cli_options import add_against, open_named
 from defemb_core.errors import ExportError, SettingsError
 from defemb_core.evaluation.resampling import RESAMPLES
 from defemb_core.evaluation.word_similarity import PIECES
@@ -67,17 +67,13 @@ def evaluate_lines(options: argparse.Namespace) -> list[str]:
     Raises:
         DefembError: no such run or file, a file without pairs, a setting out of its range.
     """
-    from defemb_core.comparison import open_comparison
-
     _check_out(options)
     if options.pairs and options.what != SIMILARITY:
         raise SettingsError(f"--pairs belong to --what {SIMILARITY}, not to {options.what}")
     if bool(options.word) != bool(options.sentence) or (options.word and options.what != PROBING):
         raise SettingsError(f"--word and --sentence belong together, and to --what {PROBING}")
     measure = {SIMILARITY: _similarity, RELATIONS: _relations, PROBING: _probing}[options.what]
-    figures, shown, caption, notes = measure(
-        lambda: open_comparison(table_named(options), against=against_named(options)), options
-    )
+    figures, shown, caption, notes = measure(lambda: open_named(options), options)
     wrote = _write(figures, latex_table(shown, f"{caption}."), options.out) if options.out else []
     return [caption, *_aligned(shown), *notes, _P.format(options=options), *wrote]
 
