@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import json
 import os
-import re
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,26 +10,46 @@ import numpy as np
 import polars as pl
 from safetensors import SafetensorError
 
-from defemb_core.cache import file_sha256, json_text, temporary_neighbour
-from defemb_core.errors import ExportError, first_line
+from defemb_core.cache import json_text
+from defemb_core.errors import ExportError
 from defemb_core.export_card import card
-from defemb_core.export_checkpoint import checkpoint_bytes, foreign_files, write_checkpoint
-from defemb_core.vocabulary import WORD_MARK
+from defemb_core.export_checkpoint import checkpoint_files, write_checkpoint
+from defemb_core.export_formats import FORMATS, Table, Target, Tell
+from defemb_core.export_formats.table import row_blocks
+from defemb_core.export_place import (
+    CHECKPOINT,
+    MANIFEST,
+    card_path,
+    check_place,
+    check_target,
+    publish_folder,
+    unfinished,
+    why_not,
+)
+from defemb_core.progress import Progress
 
 if TYPE_CHECKING:
+    from defemb_core.analysis import Analysis
     from defemb_core.plm import PLM
     from defemb_core.reconstruction import Reconstruction
 
-__all__ = ["FORMATS", "card", "card_path", "export"]
+__all__ = ["TARGETS", "card", "card_path", "export", "planned_files"]
 
-CHECKPOINT = "checkpoint"
-COLUMNS = ("token_id", "token", "text", "kind", "group", "zipf")
-# Everything that some reader takes for a blank or a line's end.
-_BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
+TARGETS: tuple[str, ...] = (CHECKPOINT, *FORMATS)
 _MARGIN = 1 << 20
+_CARD_BYTES = 20_000  # about what a card, a manifest or a model card takes
 
 
-def export(reconstruction: Reconstruction, plm: PLM, to: str, out: Path, force: bool = False) -> Path:
+def export(
+    reconstruction: Reconstruction,
+    plm: PLM,
+    to: str,
+    out: Path,
+    force: bool = False,
+    *,
+    analysis: Analysis | None = None,
+    progress: Progress | None = None,
+) -> Path:
     """Write the rebuilt table to `out`, whole or not at all.
 
     Args:
@@ -43,13 +57,12 @@ def export(reconstruction: Reconstruction, plm: PLM, to: str, out: Path, force: 
         plm: the original.
         to: "checkpoint", a folder that AutoModel, AutoTokenizer and, where the PLM is one, SentenceTransformer load:
             the PLM's files, weights as safetensors, all tensors but the table (and what is tied to it) as they were to
-            the bit, with a model card and MANIFEST.json. Or one file with the card `OUT.card.json` beside it:
-            "safetensors" (tensors `matrix` f32 (V, H) and `rebuilt` bool (V,); metadata `card`), "npy" (f32 (V, H)),
-            "parquet" (columns token_id, token, text, kind, group, zipf, rebuilt, embedding: array of H f32), or
-            "word2vec" (text that gensim reads: "V H", then a line a row; labels are the stored tokens, see word_labels;
-            values are exact).
+            the bit, with a model card and MANIFEST.json. Or a format of FORMATS: one file with the card
+            `OUT.card.json` beside it, or a folder with MANIFEST.json; either has the SHA-256 of what was written.
         out: the folder or file to make; parents are made when missing.
         force: replace an earlier export of ours that lies at `out`. Anything else is never replaced.
+        analysis: the maps, for the format that holds them.
+        progress: told how far the writing is; what it raises ends the export, and nothing is left behind.
 
     Returns:
         The absolute path of what was written.
@@ -57,45 +70,52 @@ def export(reconstruction: Reconstruction, plm: PLM, to: str, out: Path, force: 
     Raises:
         ExportError: unknown format, another PLM's reconstruction, `out` is taken, no permission, or the disk is full.
     """
-    if to not in FORMATS:
-        raise ExportError(f"unknown format {to!r}; choose one of {', '.join(FORMATS)}")
+    _check_format(to, analysis)
     out = Path(os.path.abspath(out.expanduser()))  # not resolve(): a link at `out` is to be seen
     _check_table(reconstruction, plm)
-    _check_target(out, to, force, plm)
-    needed = _MARGIN + (checkpoint_bytes(plm) if to == CHECKPOINT else _file_bytes(reconstruction, to))
-    _check_place(out, needed)
+    is_folder = to == CHECKPOINT or FORMATS[to].is_folder
+    check_target(out, to, is_folder, force, plm.folder)
+    needed = _MARGIN + sum(planned_files(reconstruction, plm, to, out).values())
+    check_place(out, needed)
+    tell = _tell(progress, f"writing {to}")
+    table = Table(
+        reconstruction.matrix,
+        reconstruction.rebuilt,
+        reconstruction.vocabulary,
+        card(reconstruction),
+        plm.tokenizer,
+        analysis,
+    )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if to == CHECKPOINT:
-            with _unfinished(out) as (folder,):
-                write_checkpoint(reconstruction, plm, folder, card(reconstruction))
-                _publish_folder(folder, out)
+            with unfinished(out) as (folder,):
+                write_checkpoint(reconstruction, plm, folder, table.card, tell)
+                publish_folder(folder, out)
         else:
-            _write_file(reconstruction, to, out)
+            (_write_folder if is_folder else _write_file)(table, to, out, tell)
     except (OSError, SafetensorError, pl.exceptions.PolarsError) as exc:
-        raise ExportError(_why(exc, out, needed)) from exc
+        raise ExportError(why_not(exc, out, needed)) from exc
     return out
 
 
-def card_path(out: Path) -> Path:
-    """Return where the card of a single-file export lies."""
-    return out.with_name(out.name + ".card.json")
+def planned_files(reconstruction: Reconstruction, plm: PLM, to: str, out: Path) -> dict[str, int]:
+    """Return what an export would write, by its name, and about how many bytes each file takes; nothing is written.
 
-
-def word_labels(tokens: list[str]) -> list[str]:
-    """Return the tokens as labels for formats that split at blanks: unique, never empty, no white space.
-
-    White space and control characters become "▁"; an empty token becomes "<row▁N>"; where that makes a label twice, or
-    the vocabulary lists a token twice, all but one get "<row▁N>" appended. Tokens that need no change keep theirs.
+    The bytes of weights and of the PLM's other files are exact, those of cards and of text formats about right.
     """
-    labels = [_BLANK.sub(WORD_MARK, token) for token in tokens]
-    taken: set[str] = {""}
-    # Unchanged tokens choose first, so that a token with a blank never takes the name of one with a true mark.
-    for row in sorted(range(len(tokens)), key=lambda row: labels[row] != tokens[row]):
-        while labels[row] in taken:
-            labels[row] += f"<row{WORD_MARK}{row}>"
-        taken.add(labels[row])
-    return labels
+    if to == CHECKPOINT:
+        return {**checkpoint_files(plm), "README.md": _CARD_BYTES, MANIFEST: _CARD_BYTES}
+    size = FORMATS[to].bytes_of(*reconstruction.matrix.shape)
+    about = MANIFEST if FORMATS[to].is_folder else card_path(out).name
+    return {out.name: size, about: _CARD_BYTES}
+
+
+def _check_format(to: str, analysis: Analysis | None) -> None:
+    if to not in TARGETS:
+        raise ExportError(f"unknown format {to!r}; choose one of {', '.join(TARGETS)}")
+    if to != CHECKPOINT and FORMATS[to].needs_maps and analysis is None:
+        raise ExportError(f"format {to!r} holds the UMAP maps, and there are none of this run; run 'analyse' first")
 
 
 def _check_table(reconstruction: Reconstruction, plm: PLM) -> None:
@@ -105,168 +125,55 @@ def _check_table(reconstruction: Reconstruction, plm: PLM) -> None:
             f"the reconstruction was made from another table (SHA-256 {str(made_from)[:12]}) than {plm.name!r} has "
             f"({plm.digest[:12]}); name the PLM and revision that it was made from"
         )
-    if reconstruction.matrix.shape != plm.matrix.shape:
+    matrix = reconstruction.matrix
+    if matrix.shape != plm.matrix.shape:
         raise ExportError(
-            f"the rebuilt table has shape {reconstruction.matrix.shape}, {plm.name!r} has {plm.matrix.shape}; "
-            "run reconstruct again"
+            f"the rebuilt table has shape {matrix.shape}, {plm.name!r} has {plm.matrix.shape}; run reconstruct again"
         )
-    broken = np.flatnonzero(~np.isfinite(reconstruction.matrix).all(axis=1))
+    blocks = [~np.isfinite(matrix[rows]).all(axis=1) for rows in row_blocks(*matrix.shape)]
+    broken = np.flatnonzero(np.concatenate(blocks))
     if broken.size:
         raise ExportError(f"{broken.size} rows hold NaN or infinity, first row {broken[0]}; run reconstruct again")
 
 
-def _check_target(out: Path, to: str, force: bool, plm: PLM) -> None:
-    """Refuse to touch anything at `out` but an earlier export, and that only with `force`."""
-    targets = [out] if to == CHECKPOINT else [out, card_path(out)]
-    taken = [path for path in targets if os.path.lexists(path)]
-    if not taken:
-        return
-    if not force:
-        raise ExportError(f"{str(taken[0])!r} exists; name another place, or force it to replace an earlier export")
-    if plm.folder.resolve().is_relative_to(out.resolve()):
-        raise ExportError(f"{str(out)!r} holds the PLM that is to be exported; name another place")
-    foreign = _foreign(out, to) if not any(path.is_symlink() for path in taken) else None
-    if foreign is None:
-        raise ExportError(f"{str(taken[0])!r} exists and is no {to} export of defemb, so it stays; name another place")
-    if foreign:
-        raise ExportError(
-            f"{str(out)!r} holds {len(foreign)} files that the export did not write, first {foreign[0]!r}; "
-            "move them away or name another place"
-        )
+def _tell(progress: Progress | None, stage: str) -> Tell:
+    def tell(done: int, total: int) -> None:
+        if progress:
+            progress(stage, done, total)
+
+    return tell
 
 
-def _foreign(out: Path, to: str) -> list[str] | None:
-    """Return which files at `out` an earlier export did not write; None if there is no earlier export."""
-    if to == CHECKPOINT:
-        return foreign_files(out)
-    try:
-        described = json.loads(card_path(out).read_text(encoding="utf-8"))
-        ours = described["made_by"]["package"] == "defemb" and described["file"] == out.name and not out.is_dir()
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return [] if ours else None
+def _described(table: Table, to: str, target: Target) -> dict[str, Any]:
+    """Return the card of a matrix format once it is written."""
+    changed = {}
+    if FORMATS[to].has_labels:
+        tokens = table.vocabulary["token"]
+        changed = {"labels_changed": int((tokens != pl.Series(table.labels, dtype=pl.String)).sum())}
+    return {**table.card, "format": to, **changed, **target.notes}
 
 
-def _check_place(out: Path, needed: int) -> None:
-    """Refuse a place without permission or space before any work is done."""
-    folder = next(parent for parent in out.parents if os.path.lexists(parent))
-    if not folder.is_dir():
-        raise ExportError(f"{str(folder)!r} is no folder, so nothing can be written below it; name another place")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ExportError(f"no permission to write in {str(folder)!r}; name another place or change its permissions")
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise ExportError(_full(out, needed, free))
-
-
-def _why(exc: Exception, out: Path, needed: int) -> str:
-    """Say in a sentence why writing failed."""
-    number = getattr(exc, "errno", None)
-    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(exc):
-        return _full(out, needed)
-    reason = getattr(exc, "strerror", None) or first_line(exc)
-    return f"cannot write {str(out)!r} ({reason}); nothing was left behind; name another place"
-
-
-def _full(out: Path, needed: int, free: int | None = None) -> str:
-    left = "" if free is None else f" and {free / 1e6:,.1f} MB are free"
-    return (
-        f"the disk of {str(out)!r} is full: the export takes about {needed / 1e6:,.1f} MB{left}; "
-        "free some space or name a place on another disk"
-    )
-
-
-def _file_bytes(reconstruction: Reconstruction, to: str) -> int:
-    rows, width = reconstruction.matrix.shape
-    # A value takes 4 bytes, in text with its blank about 13; a token and its columns about 60.
-    return int(rows * (width * (13 if to == "word2vec" else 4) + 60))
-
-
-@contextmanager
-def _unfinished(*targets: Path) -> Iterator[tuple[Path, ...]]:
-    """Yield temporary names beside the targets; whatever still lies there at the end, of whatever kind, goes."""
-    names = tuple(temporary_neighbour(target) for target in targets)
-    try:
-        yield names
-    finally:
-        for name in names:
-            if name.is_dir():
-                shutil.rmtree(name, ignore_errors=True)
-            else:
-                name.unlink(missing_ok=True)
-
-
-def _publish_folder(made: Path, out: Path) -> None:
-    """Put the finished folder in its place; an earlier one goes only once that is done."""
-    if not os.path.lexists(out):
-        os.rename(made, out)
-        return
-    aside = temporary_neighbour(out)
-    os.rename(out, aside)
-    try:
-        os.rename(made, out)
-    except BaseException:
-        os.rename(aside, out)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _write_file(reconstruction: Reconstruction, to: str, out: Path) -> None:
+def _write_file(table: Table, to: str, out: Path, tell: Tell) -> None:
     """Write a single-file export and its card, and put both in their places once both are complete."""
-    described = {**card(reconstruction), "format": to, "file": out.name}
-    with _unfinished(out, card_path(out)) as (data, about):
-        _WRITERS[to](reconstruction, data, described)
-        text = json_text({**described, "sha256": file_sha256(data)})
-        about.write_text(text, encoding="utf-8")
-        for file in (data, about):
-            with file.open("rb+") as stream:
-                os.fsync(stream.fileno())
+    table.card.update(format=to, file=out.name)
+    with unfinished(out, card_path(out)) as (data, about):
+        target = Target(data, is_folder=False)
+        FORMATS[to].write(table, target, tell)
+        described = {**_described(table, to, target), "file": out.name, "sha256": target.sums[""]}
+        _write_card(about, described)
         os.replace(data, out)
         os.replace(about, card_path(out))
 
 
-def _write_safetensors(reconstruction: Reconstruction, to: Path, described: dict[str, Any]) -> None:
-    from safetensors.numpy import save_file
-
-    tensors = {"matrix": _matrix(reconstruction), "rebuilt": np.ascontiguousarray(reconstruction.rebuilt, dtype=bool)}
-    save_file(tensors, to, metadata={"card": json.dumps(described)})
-
-
-def _write_npy(reconstruction: Reconstruction, to: Path, described: dict[str, Any]) -> None:
-    del described  # the format has no place for it
-    with to.open("wb") as stream:  # given a name, numpy would append ".npy"
-        np.save(stream, _matrix(reconstruction), allow_pickle=False)
+def _write_folder(table: Table, to: str, out: Path, tell: Tell) -> None:
+    """Write an export that is a folder, its manifest last."""
+    with unfinished(out) as (folder,):
+        target = Target(folder, is_folder=True)
+        FORMATS[to].write(table, target, tell)
+        _write_card(folder / MANIFEST, {**_described(table, to, target), "files": dict(sorted(target.sums.items()))})
+        publish_folder(folder, out)
 
 
-def _write_parquet(reconstruction: Reconstruction, to: Path, described: dict[str, Any]) -> None:
-    frame = reconstruction.vocabulary.select(COLUMNS).with_columns(
-        pl.col("kind", "group").cast(pl.String),  # other readers know no enum
-        rebuilt=pl.Series(reconstruction.rebuilt, dtype=pl.Boolean),
-        embedding=pl.Series(_matrix(reconstruction)),
-    )
-    with to.open("wb") as stream:  # a name with "*" in it would be taken for a pattern
-        frame.write_parquet(stream, metadata={"card": json.dumps(described)})
-
-
-def _write_word2vec(reconstruction: Reconstruction, to: Path, described: dict[str, Any]) -> None:
-    del described  # the format has no place for it
-    matrix = _matrix(reconstruction)
-    labels = pl.Series("label", word_labels(reconstruction.vocabulary["token"].to_list()), dtype=pl.String)
-    with to.open("wb") as stream:
-        stream.write(f"{matrix.shape[0]} {matrix.shape[1]}\n".encode())
-        # polars writes the shortest digits that read back as the same float32, ten times as fast as "%.9g".
-        frame = pl.DataFrame([labels]).hstack(pl.from_numpy(matrix))
-        frame.write_csv(stream, include_header=False, separator=" ", quote_style="never")
-
-
-def _matrix(reconstruction: Reconstruction) -> np.ndarray:
-    return np.ascontiguousarray(reconstruction.matrix, dtype=np.float32)
-
-
-_WRITERS: dict[str, Callable[[Reconstruction, Path, dict[str, Any]], None]] = {
-    "safetensors": _write_safetensors,
-    "npy": _write_npy,
-    "parquet": _write_parquet,
-    "word2vec": _write_word2vec,
-}
-FORMATS: tuple[str, ...] = (CHECKPOINT, *_WRITERS)
+def _write_card(file: Path, described: dict[str, Any]) -> None:
+    with Target(file, is_folder=False).open() as stream:
+        stream.write(json_text(described).encode("utf-8"))

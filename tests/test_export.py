@@ -6,51 +6,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 import tiny_plm
 from safetensors import safe_open
+from tiny_export import HELD_OUT, rebuild
 
+from defemb_core import export_checkpoint
 from defemb_core.cache import file_sha256
 from defemb_core.errors import ExportError
-from defemb_core.export import FORMATS, card, card_path, export, word_labels
-from defemb_core.export_checkpoint import MANIFEST
-from defemb_core.frequency import add_frequency
+from defemb_core.export import TARGETS, card, card_path, export
+from defemb_core.export_formats import FORMATS
+from defemb_core.export_place import MANIFEST
 from defemb_core.plm import PLM, read_plm
 from defemb_core.reconstruction import Reconstruction, Settings
-from defemb_core.vocabulary import read_vocabulary
 from defemb_core.weights import list_tensors
 
 TABLE = "embeddings.word_embeddings.weight"
 OUTPUT = "cls.predictions.decoder.weight"
-HELD_OUT = {"tokens": 3, "cosine": 0.25, "mrr": 0.5, "median_rank": 2.0}
-
-
-def rebuild(plm: PLM, share: float = 0.5) -> Reconstruction:
-    """A reconstruction whose rebuilt rows are random, chosen by chance among the rows."""
-    chance = np.random.default_rng(7)
-    rebuilt = chance.random(plm.rows) < share
-    matrix = plm.matrix.copy()
-    matrix[rebuilt] = chance.standard_normal((rebuilt.sum(), plm.width)).astype(np.float32)
-    vocabulary = add_frequency(read_vocabulary(plm.tokenizer, plm.rows, plm.special_ids))
-    provenance = {
-        "plm": {
-            "name": plm.name,
-            "title": plm.title,
-            "revision": plm.revision,
-            "architecture": plm.architecture,
-            "rows": plm.rows,
-            "width": plm.width,
-            "table_sha256": plm.digest,
-            "licence": plm.licence,
-        },
-        "dictionary": {"name": "tiny dictionary", "sha256": "0" * 64, "senses": 5},
-        "packages": {"defemb": "0"},
-        "made": "2024-08-02T00:00:00Z",
-    }
-    return Reconstruction(
-        matrix, rebuilt, Settings(method="instant"), vocabulary, pl.DataFrame(), {"held_out": HELD_OUT}, provenance
-    )
+ALONE = [to for to, of in FORMATS.items() if not of.is_folder and not of.needs_maps]
+WITHOUT_MAPS = [to for to in TARGETS if to not in FORMATS or not FORMATS[to].needs_maps]
 
 
 def raw(folder: Path) -> dict[str, tuple[str, bytes]]:
@@ -290,68 +264,10 @@ def test_a_local_folder_is_named_without_its_path(bert, rebuilt, tmp_path):
     assert "base_model" not in (out / "README.md").read_text()
 
 
-# --- matrix formats
+# --- every format
 
 
-def test_safetensors(bert, rebuilt, tmp_path):
-    with safe_open(export(rebuilt, bert, "safetensors", tmp_path / "m.safetensors"), "numpy") as file:
-        assert np.array_equal(file.get_tensor("matrix"), rebuilt.matrix)
-        assert np.array_equal(file.get_tensor("rebuilt"), rebuilt.rebuilt)
-        told = json.loads(file.metadata()["card"])
-    assert told.items() >= card(rebuilt).items()
-
-
-def test_npy_needs_no_pickle_and_keeps_its_name(bert, rebuilt, tmp_path):
-    out = export(rebuilt, bert, "npy", tmp_path / "matrix.array")
-    matrix = np.load(out, allow_pickle=False)
-    assert matrix.dtype == np.float32
-    assert np.array_equal(matrix, rebuilt.matrix)
-
-
-def test_parquet(bert, rebuilt, tmp_path):
-    frame = pl.read_parquet(export(rebuilt, bert, "parquet", tmp_path / "m.parquet"))
-    assert frame.schema["embedding"] == pl.Array(pl.Float32, bert.width)
-    assert np.array_equal(frame["embedding"].to_numpy(), rebuilt.matrix)
-    assert np.array_equal(frame["rebuilt"].to_numpy(), rebuilt.rebuilt)
-    columns = ["token_id", "token", "text", "kind", "group", "zipf"]
-    assert frame.columns == [*columns, "rebuilt", "embedding"]
-    expected = rebuilt.vocabulary.select(columns).with_columns(pl.col("kind", "group").cast(pl.String))
-    assert frame.select(columns).equals(expected)
-
-
-def test_word2vec_reads_back_exactly_whatever_the_tokens_and_values(bert, rebuilt, tmp_path):
-    odd = ["two words", "tab\there", "line\nbreak", "", "\u2581", " ", 'quo"te,', "\u2028", "\x00", "#", "x", "x", "é"]
-    tokens = odd + rebuilt.vocabulary["token"].to_list()[len(odd) :]
-    made = replace(rebuilt, vocabulary=rebuilt.vocabulary.with_columns(token=pl.Series(tokens)))
-    made = replace(made, matrix=made.matrix.copy())
-    made.matrix[0, :6] = [1e-45, -0.0, 3.4028235e38, 1e-30, 16777217, -1 / 3]
-    text = export(made, bert, "word2vec", tmp_path / "vectors.txt").read_bytes()
-    lines = text.decode("utf-8").splitlines()  # splits at every kind of line end, more than readers do
-    assert text.endswith(b"\n")
-    assert lines[0] == f"{bert.rows} {bert.width}"
-    parts = [line.split(" ") for line in lines[1:]]
-    assert len(parts) == bert.rows
-    assert {len(part) for part in parts} == {1 + bert.width}
-    assert [len(line.split()) for line in lines[1:]] == [1 + bert.width] * bert.rows  # blanks of any kind
-    labels = [part[0] for part in parts]
-    assert len(set(labels)) == bert.rows
-    assert all(labels)
-    values = np.array([part[1:] for part in parts], dtype=np.float32)
-    assert values.tobytes() == made.matrix.tobytes()
-
-
-def test_labels_of_tokens_without_blanks_are_the_tokens():
-    assert word_labels(["a", "##b", "\u2581c", "\u0120d"]) == ["a", "##b", "\u2581c", "\u0120d"]
-    # The token with a true mark keeps its name although it comes later; the third has the fallback's own name.
-    assert word_labels([" ", "\u2581", "\u2581<row\u25810>", ""]) == [
-        "\u2581<row\u25810><row\u25810>",
-        "\u2581",
-        "\u2581<row\u25810>",
-        "<row\u25813>",
-    ]
-
-
-@pytest.mark.parametrize("to", [to for to in FORMATS if to != "checkpoint"])
+@pytest.mark.parametrize("to", ALONE)
 def test_every_file_has_its_card_beside_it(bert, rebuilt, to, tmp_path):
     out = export(rebuilt, bert, to, tmp_path / "file")
     described = json.loads(card_path(out).read_text())
@@ -365,12 +281,12 @@ def test_every_file_has_its_card_beside_it(bert, rebuilt, to, tmp_path):
 # --- bad input
 
 
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", WITHOUT_MAPS)
 @pytest.mark.parametrize("name", ["a [b] *?.x", "ü 'q' \"d\" %20#;$(x)", "-rf", "line\nbreak", "new/sub/folder"])
 def test_odd_names_work(bert, rebuilt, to, name, tmp_path):
     out = export(rebuilt, bert, to, tmp_path / name)
     assert out == tmp_path / name
-    assert out.is_dir() if to == "checkpoint" else out.is_file()
+    assert out.is_file() == (to in ALONE)
     assert not list(tmp_path.rglob(".*"))
 
 
@@ -379,7 +295,7 @@ def test_an_unknown_format_lists_those_there_are(bert, rebuilt, tmp_path):
         export(rebuilt, bert, "gguf", tmp_path / "out")
 
 
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", WITHOUT_MAPS)
 def test_a_reconstruction_of_another_plm_is_refused(rebuilt, to, tmp_path):
     other = read_plm(tiny_plm.save_bert(tmp_path / "other", seed=1))
     with pytest.raises(ExportError, match="was made from another table"):
@@ -402,7 +318,7 @@ def test_weights_that_changed_since_they_were_read_are_refused(rebuilt, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["plm"]
 
 
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", WITHOUT_MAPS)
 def test_an_earlier_export_is_replaced_only_when_forced(bert, rebuilt, to, tmp_path):
     out = export(rebuilt, bert, to, tmp_path / "out")
     listing = {file: file.is_file() and file_sha256(file) for file in tmp_path.rglob("*")}
@@ -412,11 +328,11 @@ def test_an_earlier_export_is_replaced_only_when_forced(bert, rebuilt, to, tmp_p
     other = replace(rebuilt, matrix=bert.matrix.copy())
     export(other, bert, to, out, force=True)
     assert listing.keys() == set(tmp_path.rglob("*"))
-    data = out / "model.safetensors" if to == "checkpoint" else out
+    data = out if to in ALONE else out / ("tensors.tsv" if to == "projector" else "model.safetensors")
     assert file_sha256(data) != listing[data]
 
 
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", WITHOUT_MAPS)
 @pytest.mark.parametrize("kind", ["file", "empty folder", "folder", "link", "false manifest"])
 def test_nothing_but_an_export_of_ours_is_ever_replaced(bert, rebuilt, to, kind, tmp_path):
     out = tmp_path / "out"
@@ -460,7 +376,7 @@ def test_an_export_never_replaces_the_plm_it_is_made_from(bert, rebuilt, tmp_pat
         export(rebuild(plm), plm, "checkpoint", plm.folder, force=True)
 
 
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", WITHOUT_MAPS)
 def test_a_disk_without_room_is_refused_before_writing(bert, rebuilt, to, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
@@ -469,7 +385,7 @@ def test_a_disk_without_room_is_refused_before_writing(bert, rebuilt, to, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", WITHOUT_MAPS)
 @pytest.mark.parametrize("forced", [False, True])
 @pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
 def test_a_failure_at_the_last_moment_leaves_everything_as_it_was(
@@ -486,7 +402,7 @@ def test_a_failure_at_the_last_moment_leaves_everything_as_it_was(
     for call in ("fsync", "rename", "replace"):
         with monkeypatch.context() as patch:
             patch.setattr(os, call, fail)
-            if call == ("replace" if to == "checkpoint" else "rename"):
+            if call == ("rename" if to in ALONE else "replace"):
                 continue
             with pytest.raises((ExportError, KeyboardInterrupt)) as caught:
                 export(rebuilt, bert, to, out, force=forced)
@@ -513,15 +429,14 @@ def test_a_folder_comes_back_if_its_successor_cannot_take_its_place(bert, rebuil
 
 def test_a_disk_that_fills_up_while_a_shard_is_copied(rebuilt, tmp_path, monkeypatch):
     plm = read_plm(tiny_plm.save_sharded_bert(tmp_path / "plm"))
-    copy = shutil.copyfile
 
-    def stops_at_the_second_shard(source, target):
+    def stops_at_the_second_shard(source, target, steps):
         if "00002" in source.name:
             target.write_bytes(source.read_bytes()[:100])
             raise OSError(errno.ENOSPC, "No space left on device")
-        return copy(source, target)
+        shutil.copyfile(source, target)
 
-    monkeypatch.setattr(shutil, "copyfile", stops_at_the_second_shard)
+    monkeypatch.setattr(export_checkpoint, "_copy", stops_at_the_second_shard)
     with pytest.raises(ExportError, match="is full"):
         export(rebuilt, plm, "checkpoint", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["plm"]
