@@ -11,6 +11,7 @@ NAMES = {
     "speed": "loading, instant reconstruction, prompts a second against sentence-transformers, one click",
     "dictionaries": "Wiktionary: speed and memory of reading a dump, opening a store; json.loads, polars (two minutes)",
     "projection": "nearest neighbours and UMAP maps against umap-learn's defaults",
+    "export": "speed and memory of exporting a large table, against a copy of the file",
     "app": "server start to first page against `streamlit hello`, and from page to page (needs Chromium)",
     "maps": "linked maps of 30,522 and 250,000 rows against Plotly: opening, hover, lasso (needs Chromium)",
 }

@@ -213,9 +213,13 @@ def _analyse(options: argparse.Namespace) -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     from defemb_core.comparison import isotropy_of
+    from defemb_core.import_table import ImportedTable
     from defemb_core.spectrum import singular_values
 
     comparison = open_named(options)
+    for side in (comparison.first, comparison.second):
+        if isinstance(side, ImportedTable):
+            _say(str(side))
     tables = dict(zip(comparison.names, (comparison.original, comparison.rebuilt), strict=True))
     isotropy = isotropy_of(comparison)
     _say("isotropy I(W), both signs, 1 is isotropic (mean cosine in brackets)")

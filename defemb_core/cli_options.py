@@ -93,9 +93,9 @@ def add_against(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against",
         default="",
-        metavar="RUN_OR_CHECKPOINT",
-        help="what RUN is compared with, a run or a PLM as --plm takes it (default: the PLM that it was made from); "
-        "RUN may be a PLM too then",
+        metavar="RUN_PLM_OR_FILE",
+        help="what RUN is compared with: a run, a PLM as --plm takes it, or the file of a table as export writes it "
+        "(default: the PLM that it was made from); RUN may be a PLM or a file too then",
     )
 
 

@@ -19,6 +19,7 @@ from defemb_core.errors import RunError, SettingsError
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.hub import BUNDLED
 from defemb_core.hubness import measure_hubness
+from defemb_core.import_table import ImportedTable, is_table, read_table
 from defemb_core.isotropy import isotropy_by_group
 from defemb_core.neighbours import Neighbours, neighbour_turnover
 from defemb_core.plm import PLM, load_plm
@@ -27,6 +28,7 @@ from defemb_core.reconstruction_files import load_reconstruction
 
 PAIR = "pair.json"  # in a folder for work on two tables that are no run and its PLM's: which they are
 Load = Callable[[str, str | None], PLM]
+Side = Reconstruction | PLM | ImportedTable
 # Neighbours of a row that measure turnover.
 TURNOVER_NEIGHBOURS = 10
 
@@ -37,8 +39,8 @@ class Comparison:
 
     Attributes:
         plm: whose vocabulary it is; where `second` is a run, the PLM that the run was made from.
-        second: the run, or a PLM for its own table.
-        first: what it is compared with: a run, a PLM for its own table, None for `plm`.
+        second: the run, a PLM for its own table, or a table from a file.
+        first: what it is compared with: another of these, None for `plm`.
         names: what the two tables are called on screen.
 
     Raises:
@@ -47,8 +49,8 @@ class Comparison:
     """
 
     plm: PLM
-    second: Reconstruction | PLM
-    first: Reconstruction | PLM | None = None
+    second: Side
+    first: Side | None = None
     names: tuple[str, str] = ("original", "rebuilt")
 
     def __post_init__(self) -> None:
@@ -65,8 +67,9 @@ class Comparison:
     def _check_tables(self) -> None:
         """Refuse tables whose rows do not stand for the same tokens, or have other columns."""
         shapes = [f"{rows:,} x {columns:,}" for rows, columns in (self.original.shape, self.rebuilt.shape)]
-        tokens = [_tokens(side) for side in (self.first or self.plm, self.second)]
-        row = next((row for row, pair in enumerate(zip(*tokens, strict=False)) if pair[0] != pair[1]), None)
+        sides = [side for side in (self.first or self.plm, self.second) if not isinstance(side, ImportedTable)]
+        tokens = [_tokens(side) for side in sides]  # rows from a file have found their tokens already
+        row = next((row for row, pair in enumerate(zip(*tokens, strict=False)) if len(set(pair)) > 1), None)
         if row is not None:
             differ = f"row {row:,} is {tokens[0][row]!r} in the one and {tokens[1][row]!r} in the other"
         elif shapes[0] != shapes[1]:
@@ -100,7 +103,8 @@ class Comparison:
             RunError: the second table is no run's.
         """
         if not isinstance(self.second, Reconstruction):
-            raise RunError(f"{self.names[1]!r} is a checkpoint, no run; choose a run at the left for this page")
+            what = "table from a file" if isinstance(self.second, ImportedTable) else "checkpoint"
+            raise RunError(f"{self.names[1]!r} is a {what}, no run; choose a run at the left for this page")
         return self.second
 
     @property
@@ -146,18 +150,25 @@ def open_comparison(folder: Path | str, load: Load = load_plm, against: str = ""
     """Open a complete run together with the PLM that it was made from, or any two tables of one vocabulary.
 
     Args:
-        folder: a run's directory; the folder of a pair (`pair_folder`); the name or folder of a checkpoint, if
-            `against` says what it is compared with.
+        folder: a run's directory; the folder of a pair (`pair_folder`); the name or folder of a checkpoint, or the
+            file of a table (`read_table`), if `against` says what it is compared with.
         load: gives a PLM by name and revision; a program that keeps PLMs in memory passes its own.
-        against: the first table: a run's directory, or a checkpoint's name or folder; empty for the PLM's own.
+        against: the first table: a run's directory, a checkpoint's name or folder, or a table's file; empty for the
+            PLM's own.
 
     Raises:
         RunError: no complete run, or the PLM's table is another one by now.
         PLMError: the PLM cannot be loaded any more.
-        SettingsError: two tables of different vocabularies.
+        SettingsError: two tables of different vocabularies, or a file that is compared with none.
+        TableError: a file cannot be read or does not fit.
     """
     if (Path(folder) / PAIR).is_file():
         folder, against = _read_pair(Path(folder))
+    files = [is_table(name) for name in (str(folder), against)]
+    if files[0] and (files[1] or not against):
+        raise SettingsError(f"{Path(folder).name!r} is a file; compare it with a run or a PLM, whose rows they are")
+    if any(files):
+        return _with_file(str(folder), against, files[1], load)
     if not against:
         reconstruction = load_reconstruction(Path(folder))
         return Comparison(_made_from(reconstruction, load), reconstruction)
@@ -169,6 +180,16 @@ def open_comparison(folder: Path | str, load: Load = load_plm, against: str = ""
     if isinstance(second, Reconstruction):
         return Comparison(plm, second)
     return Comparison(plm, second, names=_names(str(folder), against, second, first))
+
+
+def _with_file(folder: str, against: str, is_first: bool, load: Load) -> Comparison:
+    """Open a table from a file, the first or the second, with a run or a PLM, whose rows it takes."""
+    other = _side(folder if is_first else against, load)
+    plm = _made_from(other, load) if isinstance(other, Reconstruction) else other
+    table = read_table(Path(against if is_first else folder), plm)
+    second, first = (other, table) if is_first else (table, other)
+    names = _names(folder, against, second, first)
+    return Comparison(plm, second, None if first is plm else first, names)
 
 
 def pair_folder(comparison: Comparison, folder: str, against: str) -> Path:
@@ -209,10 +230,10 @@ def _made_from(reconstruction: Reconstruction, load: Load) -> PLM:
     return load(plm["name"], None if plm["name"] == BUNDLED else plm["revision"])
 
 
-def _names(folder: str, against: str, second: Reconstruction | PLM, first: Reconstruction | PLM) -> tuple[str, str]:
+def _names(folder: str, against: str, second: Side, first: Side) -> tuple[str, str]:
     """Return short names of both tables, their whole ones where the short are the same."""
-    one = first.title if isinstance(first, PLM) else Path(against).name
-    other = second.title if isinstance(second, PLM) else Path(folder).name
+    one = Path(against).name if isinstance(first, Reconstruction) else first.title
+    other = Path(folder).name if isinstance(second, Reconstruction) else second.title
     return (one, other) if one != other else (against, folder)
 
 

@@ -56,6 +56,10 @@ class ExportError(DefembError):
     """An export cannot be written where, or as, the user asked."""
 
 
+class TableError(DefembError):
+    """A table's file cannot be read, or does not fit the vocabulary."""
+
+
 def first_line(exc: Exception) -> str:
     """Return the first line of a foreign error's message, its kind if it has none: what one sentence has room for."""
     return str(exc).strip().splitlines()[0][:160] if str(exc).strip() else type(exc).__name__

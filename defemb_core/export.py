@@ -130,10 +130,17 @@ def _check_table(reconstruction: Reconstruction, plm: PLM) -> None:
         raise ExportError(
             f"the rebuilt table has shape {matrix.shape}, {plm.name!r} has {plm.matrix.shape}; run reconstruct again"
         )
-    blocks = [~np.isfinite(matrix[rows]).all(axis=1) for rows in row_blocks(*matrix.shape)]
-    broken = np.flatnonzero(np.concatenate(blocks))
+    broken = np.flatnonzero(~np.concatenate([_finite(matrix[rows]) for rows in row_blocks(*matrix.shape)]))
     if broken.size:
         raise ExportError(f"{broken.size} rows hold NaN or infinity, first row {broken[0]}; run reconstruct again")
+
+
+def _finite(rows: np.ndarray) -> np.ndarray:
+    """Return which rows have neither NaN nor infinity, bool (n,)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(rows.sum(axis=1))  # four times as fast as a look at every value; large ones may overflow
+    finite[~finite] = np.isfinite(rows[~finite]).all(axis=1)
+    return finite
 
 
 def _tell(progress: Progress | None, stage: str) -> Tell:

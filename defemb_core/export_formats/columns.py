@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from defemb_core.errors import ExportError
-from defemb_core.export_formats.table import Table, Tell
+from defemb_core.export_formats.table import TEXT_SHARE, Table, Tell
 from defemb_core.export_formats.target import Target
 from defemb_core.text import formula_safe
 
@@ -34,9 +34,9 @@ def write_csv(table: Table, target: Target, tell: Tell) -> None:
     """
     names = [str(column) for column in range(table.shape[1])]
     with target.open() as stream:
-        for rows, block in table.blocks(tell):
+        for rows, block in table.blocks(tell, share=TEXT_SHARE):
             frame = formula_safe(table.columns[rows]).hstack(pl.from_numpy(block, names))
-            stream.write(frame.write_csv(include_header=rows.start == 0).encode("utf-8"))
+            stream.write_lines(frame, include_header=rows.start == 0)
 
 
 def write_atlas(table: Table, target: Target, tell: Tell) -> None:

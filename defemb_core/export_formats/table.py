@@ -23,6 +23,7 @@ BLOCK_BYTES = 16 * 2**20
 COLUMNS = ("token_id", "token", "text", "kind", "group", "zipf")
 # Everything that some reader takes for a blank or a line's end.
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
+TEXT_SHARE = 8  # of the usual blocks where they become text, which is several times as large
 Tell = Callable[[int, int], None]
 """Takes how many of how many parts are done; may raise to stop the work."""
 
@@ -52,10 +53,13 @@ class Table:
         """Rows and columns."""
         return len(self.matrix), self.matrix.shape[1]
 
-    def blocks(self, tell: Tell, rows: int | None = None) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield the first `rows` rows (all by default) a block at a time: where they lie, and they as float32."""
+    def blocks(self, tell: Tell, rows: int | None = None, share: int = 1) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the first `rows` rows (all by default) a block at a time: where they lie, and they as float32.
+
+        A block is 1 / `share` of the usual size.
+        """
         rows = len(self.matrix) if rows is None else rows
-        for block in row_blocks(rows, self.matrix.shape[1]):
+        for block in row_blocks(rows, share * self.matrix.shape[1]):
             tell(block.start, rows)
             yield block, np.ascontiguousarray(self.matrix[block], dtype="<f4")
         tell(rows, rows)

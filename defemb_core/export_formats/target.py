@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
+
+import polars as pl
 
 # Below this a thread costs more than it saves.
 _LARGE = 2**20
@@ -75,6 +77,10 @@ class HashedFile(io.RawIOBase):
         self._file.write(part)
         self._size += part.nbytes
         return part.nbytes
+
+    def write_lines(self, frame: pl.DataFrame, **options: Any) -> None:
+        """Write a frame as lines of text; `options` are those of its write_csv."""
+        frame.write_csv(cast(IO[bytes], self), **options)
 
     def close(self) -> None:
         """Have the file on disk and close it."""

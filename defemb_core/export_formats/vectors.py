@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import polars as pl
 
 from defemb_core.cache import json_text
-from defemb_core.export_formats.table import Table, Tell
+from defemb_core.export_formats.table import TEXT_SHARE, Table, Tell
 from defemb_core.export_formats.target import HashedFile, Target
 
 _TENSORS, _METADATA = "tensors.tsv", "metadata.tsv"
@@ -43,12 +42,12 @@ def write_projector(table: Table, target: Target, tell: Tell) -> None:
     TensorBoard reads projector_config.pbtxt, the projector's own page projector_config.json.
     """
     with target.open(_TENSORS) as stream:
-        for _, block in table.blocks(tell):
-            stream.write(_text(pl.from_numpy(block), "\t"))
+        for _, block in table.blocks(tell, share=TEXT_SHARE):
+            _write_text(stream, pl.from_numpy(block), "\t")
     known = table.columns.select("token_id", "kind", "group", "zipf", "rebuilt")
     frame = known.insert_column(0, pl.Series("label", table.labels, dtype=pl.String))
     with target.open(_METADATA) as stream:
-        stream.write(frame.write_csv(separator="\t", quote_style="never").encode("utf-8"))
+        stream.write_lines(frame, separator="\t", quote_style="never")
     name = f"{table.card['plm']['name']}, rebuilt"
     config = {"tensor_name": name, "tensor_path": _TENSORS, "metadata_path": _METADATA}
     lines = [f"  {key}: {json.dumps(value, ensure_ascii=False)}" for key, value in config.items()]
@@ -63,11 +62,11 @@ def _sizes(table: Table) -> bytes:
 
 
 def _write_lines(table: Table, stream: HashedFile, tell: Tell) -> None:
-    for rows, block in table.blocks(tell):
+    for rows, block in table.blocks(tell, share=TEXT_SHARE):
         labels = pl.Series("label", table.labels[rows], dtype=pl.String)
-        stream.write(_text(pl.DataFrame([labels]).hstack(pl.from_numpy(np.asarray(block))), " "))
+        _write_text(stream, pl.DataFrame([labels]).hstack(pl.from_numpy(block)), " ")
 
 
-def _text(frame: pl.DataFrame, separator: str) -> bytes:
+def _write_text(stream: HashedFile, frame: pl.DataFrame, separator: str) -> None:
     # polars writes the shortest digits that read back as the same float32, ten times as fast as "%.9g".
-    return frame.write_csv(include_header=False, separator=separator, quote_style="never").encode("utf-8")
+    stream.write_lines(frame, include_header=False, separator=separator, quote_style="never")
