@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from defemb_core.cli_analyse import add_analyse, analyse_run, read_projection, t
 from defemb_core.cli_dictionary import add_dictionary, dictionary_lines
 from defemb_core.cli_estimate import add_estimate, announcement, estimate_lines
 from defemb_core.cli_evaluate import add_evaluate, evaluate_lines
+from defemb_core.cli_export import add_export, export_lines
 from defemb_core.cli_options import add_against, add_settings, open_named, read_groups, read_settings, run_folder
 from defemb_core.cli_report import add_report, report_lines
 from defemb_core.devices import devices
@@ -115,12 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     add_dictionary(commands).set_defaults(command=_saying(dictionary_lines))
     add_report(commands).set_defaults(command=_saying(report_lines))
     add_evaluate(commands).set_defaults(command=_saying(evaluate_lines))
-    export = commands.add_parser("export", help="write the rebuilt table or a checkpoint")
-    export.add_argument("run", metavar="RUN", help="a run's directory, or its name in the runs folder")
-    export.add_argument("--to", required=True, help="checkpoint, safetensors, npy, parquet or word2vec")
-    export.add_argument("--out", required=True, type=Path, help="the file or folder to write")
-    export.add_argument("--force", action="store_true", help="replace an earlier export")
-    export.set_defaults(command=_export)
+    add_export(commands).set_defaults(command=_saying(export_lines))
     return parser
 
 
@@ -259,15 +255,7 @@ def _largest_turnover(comparison: Comparison, count: int = 10) -> list[str]:
     return lines
 
 
-def _export(options: argparse.Namespace) -> None:
-    from defemb_core.comparison import open_comparison
-    from defemb_core.export import export
-
-    comparison = open_comparison(run_folder(options.run))
-    _say(f"wrote {export(comparison.reconstruction, comparison.plm, options.to, options.out, options.force)}")
-
-
-def _saying(lines: Callable[[argparse.Namespace], list[str]]) -> Callable[[argparse.Namespace], None]:
+def _saying(lines: Callable[[argparse.Namespace], Iterable[str]]) -> Callable[[argparse.Namespace], None]:
     """Return the command that prints what `lines` returns."""
 
     def command(options: argparse.Namespace) -> None:

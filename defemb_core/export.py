@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from defemb_core.cache import json_text
 from defemb_core.errors import ExportError
 from defemb_core.export_card import card
+from defemb_core.export_check import Check
 from defemb_core.export_checkpoint import checkpoint_files, write_checkpoint
 from defemb_core.export_formats import FORMATS, Table, Target, Tell
 from defemb_core.export_formats.table import row_blocks
@@ -23,6 +24,7 @@ from defemb_core.export_place import (
     check_place,
     check_target,
     publish_folder,
+    read_card,
     unfinished,
     why_not,
 )
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from defemb_core.plm import PLM
     from defemb_core.reconstruction import Reconstruction
 
-__all__ = ["TARGETS", "card", "card_path", "export", "planned_files"]
+__all__ = ["TARGETS", "card", "card_path", "export", "export_notes", "planned_files"]
 
 TARGETS: tuple[str, ...] = (CHECKPOINT, *FORMATS)
 _MARGIN = 1 << 20
@@ -103,7 +105,12 @@ def planned_files(reconstruction: Reconstruction, plm: PLM, to: str, out: Path) 
     """Return what an export would write, by its name, and about how many bytes each file takes; nothing is written.
 
     The bytes of weights and of the PLM's other files are exact, those of cards and of text formats about right.
+
+    Raises:
+        ExportError: unknown format.
     """
+    if to not in TARGETS:
+        raise _unknown(to)
     if to == CHECKPOINT:
         return {**checkpoint_files(plm), "README.md": _CARD_BYTES, MANIFEST: _CARD_BYTES}
     size = FORMATS[to].bytes_of(*reconstruction.matrix.shape)
@@ -111,9 +118,24 @@ def planned_files(reconstruction: Reconstruction, plm: PLM, to: str, out: Path) 
     return {out.name: size, about: _CARD_BYTES}
 
 
+def export_notes(out: Path) -> list[str]:
+    """Return what a user should know of an export that was written: sentences from its card, mostly one or none."""
+    told = read_card(out)
+    notes = [str(Check(**told["check"]))] if "check" in told else []
+    if told.get("labels_changed"):
+        notes.append(f"{told['labels_changed']:,} tokens with blanks, or without text, have labels of their own")
+    if told.get("rows_left_out"):
+        notes.append(f"{told['rows_left_out']:,} rows beyond the tokenizer's last token are left out")
+    return notes
+
+
+def _unknown(to: str) -> ExportError:
+    return ExportError(f"unknown format {to!r}; choose one of {', '.join(TARGETS)}")
+
+
 def _check_format(to: str, analysis: Analysis | None) -> None:
     if to not in TARGETS:
-        raise ExportError(f"unknown format {to!r}; choose one of {', '.join(TARGETS)}")
+        raise _unknown(to)
     if to != CHECKPOINT and FORMATS[to].needs_maps and analysis is None:
         raise ExportError(f"format {to!r} holds the UMAP maps, and there are none of this run; run 'analyse' first")
 

@@ -16,6 +16,7 @@ from defemb_core.errors import ExportError, first_line
 
 MANIFEST = "MANIFEST.json"
 CHECKPOINT = "checkpoint"
+LOADS = "A folder that from_pretrained and sentence-transformers load, the rebuilt rows in place."
 
 
 def card_path(out: Path) -> Path:

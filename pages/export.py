@@ -2,22 +2,21 @@ from pathlib import Path
 
 import streamlit as st
 
-from defemb_core.export import FORMATS, export
+from defemb_core.export import TARGETS, export, export_notes, planned_files
 from defemb_core.export_card import card
+from defemb_core.export_formats import FORMATS
+from defemb_core.export_place import CHECKPOINT, LOADS
+from defemb_core.hub_upload import uploadable
 from defemb_core.report import report_html
 from pages.shared import state
 from pages.shared.evidence import show_evidence
+from pages.shared.progress import moving
 from pages.shared.router import through_router
 from pages.shared.text import as_text
+from pages.shared.upload import show_upload
 
-EXPLAINED = {
-    "checkpoint": "a folder for from_pretrained (and sentence-transformers), the rebuilt rows in place",
-    "safetensors": "the table as one tensor, with the marks of rebuilt rows",
-    "npy": "the table as a NumPy array",
-    "parquet": "one line a token: text, kind, group and its row",
-    "word2vec": "text, one line a token, for gensim and the like",
-}
-SUFFIXES = {"safetensors": ".safetensors", "npy": ".npy", "parquet": ".parquet", "word2vec": ".txt"}
+OPENS = 'transformers.AutoModel.from_pretrained("{path}")'
+LARGEST_DOWNLOAD = 200_000_000  # bytes; a browser's copy passes through the server's memory
 
 through_router()
 st.title("Export")
@@ -29,23 +28,39 @@ with st.container(border=True):
     st.subheader(as_text(f"{comparison.plm.title}, rebuilt"), anchor=False)
     show_evidence(folder)
 
-to = st.radio("Format", FORMATS, captions=list(EXPLAINED.values()), key="format", bind="query-params")
-default = Path("exports").absolute() / f"{folder.name}{SUFFIXES.get(to, '')}"
+captions = [LOADS, *(known.reads for known in FORMATS.values())]
+to = st.radio("Format", TARGETS, captions=captions, key="format", bind="query-params")
+suffix = "" if to == CHECKPOINT else FORMATS[to].suffix
+stem = folder.name if suffix or to == CHECKPOINT else f"{folder.name}-{to}"
 out = Path(
-    st.text_input("Write to", str(default), key=f"out-{to}-{folder.name}", help="A new file or folder on this machine.")
-).expanduser()
+    st.text_input(
+        "Write to", str(Path("exports").absolute() / f"{stem}{suffix}"), key=f"out-{to}-{folder.name}",
+        help="A new file or folder on this machine.",
+    )
+).expanduser()  # fmt: skip
+planned = planned_files(made_by_run, comparison.plm, to, out)
+st.caption(as_text(f"About {sum(planned.values()) / 1e6:,.1f} MB: {', '.join(planned)}."))
 force = st.checkbox("Replace an earlier export", key="force")
 if st.button("Export", type="primary", icon=":material/download:"):
-    with st.spinner(f"Writing {to}"):
-        written = export(made_by_run, comparison.plm, to, out, force)
-    st.session_state["exported"] = (to, written)
-made, path = st.session_state.get("exported", ("", out))
-if made == to:
+    bar = st.progress(0.0, f"Writing {to}")
+    st.button("Cancel", icon=":material/stop_circle:", help="What is written so far is deleted.")
+    analysis = state.analysis_of(comparison) if to in FORMATS and FORMATS[to].needs_maps else None
+    # A click on Cancel ends this script at the bar's next step; export then leaves nothing behind.
+    written = export(made_by_run, comparison.plm, to, out, force, analysis=analysis, progress=moving(bar))
+    st.session_state["exported"] = (to, written, export_notes(written), uploadable(written))
+    st.rerun()
+made, path, notes, files = st.session_state.get("exported", ("", out, [], []))
+if made == to and path.exists():
     st.success(f"Written to {as_text(str(path))}", icon=":material/check_circle:")
-    if path.is_file():
+    for note in notes:
+        st.write(as_text(note))
+    st.code((OPENS if to == CHECKPOINT else FORMATS[to].opens).format(path=path), language="python")
+    if path.is_file() and path.stat().st_size <= LARGEST_DOWNLOAD:
         st.download_button(
             "Download a copy", path.read_bytes, path.name, icon=":material/download:", on_click="ignore", key="copy"
         )
+    if files:
+        show_upload(path, files)
     else:
         st.code(f'AutoModel.from_pretrained("{path}")', language="python")
 st.subheader("Report", anchor=False)

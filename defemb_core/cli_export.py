@@ -1,0 +1,79 @@
+"""The command `export`: what it takes, and what it says."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from defemb_core.cli_options import run_folder
+from defemb_core.errors import ExportError
+from defemb_core.export import TARGETS
+from defemb_core.export_formats import FORMATS
+from defemb_core.export_place import CHECKPOINT, LOADS
+from defemb_core.terminal import stages_shown
+
+
+def add_export(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the parser's."""
+    does = "write the rebuilt table as a checkpoint or in a format of other tools"
+    formats = "\n".join(f"  {name:<16} {of.reads}" for name, of in FORMATS.items())
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "export",
+        help=does,
+        description=does,
+        epilog=f"formats:\n  {CHECKPOINT:<16} {LOADS}\n{formats}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's directory, or its name in the runs folder")
+    parser.add_argument("--to", required=True, metavar="FORMAT", help=", ".join(TARGETS))
+    parser.add_argument("--out", required=True, type=Path, help="the file or folder to write")
+    parser.add_argument("--force", action="store_true", help="replace an earlier export")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be written and uploaded, and stop")
+    parser.add_argument(
+        "--push",
+        metavar="OWNER/NAME",
+        help="then upload the folder to the hub, with the token of `hf auth login` or of HF_TOKEN",
+    )
+    parser.add_argument("--public", action="store_true", help="make a repository of --push that all may see")
+    return parser
+
+
+def export_lines(options: argparse.Namespace) -> Iterator[str]:
+    """Do what the options say, and yield what there is to say of it.
+
+    Raises:
+        ExportError: the export or the upload is refused, or fails.
+    """
+    from defemb_core.analysis import read_analysis
+    from defemb_core.comparison import open_comparison
+    from defemb_core.export import export, export_notes
+    from defemb_core.hub_upload import upload
+
+    to = options.to
+    if options.push and to in FORMATS and not FORMATS[to].is_folder:
+        raise ExportError(f"--push uploads folders, format {to!r} is a file; take {CHECKPOINT!r} or 'static'")
+    comparison = open_comparison(run_folder(options.run))
+    made, plm = comparison.reconstruction, comparison.plm
+    if options.dry_run:
+        yield from _dry_run(options, made, plm)
+        return
+    analysis = read_analysis(comparison) if to in FORMATS and FORMATS[to].needs_maps else None
+    with stages_shown() as progress:
+        out = export(made, plm, to, options.out, options.force, analysis=analysis, progress=progress)
+    yield f"wrote {out}"
+    yield from export_notes(out)
+    if options.push:
+        yield f"uploaded to {upload(out, options.push, public=options.public)}"
+
+
+def _dry_run(options: argparse.Namespace, made: Any, plm: Any) -> Iterator[str]:
+    """Say what an export would write, each file with its size, and where it would go."""
+    from defemb_core.export import planned_files
+
+    files = planned_files(made, plm, options.to, options.out)
+    for name, size in files.items():
+        yield f"{size / 1e6:>12,.3f} MB  {name}"
+    place = f"{options.out.expanduser().absolute()}{f' and to the hub as {options.push}' if options.push else ''}"
+    yield f"{sum(files.values()) / 1e6:>12,.3f} MB  in {len(files)} files would be written to {place}; nothing was"
