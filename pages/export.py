@@ -31,7 +31,7 @@ with st.container(border=True):
 captions = [LOADS, *(known.reads for known in FORMATS.values())]
 to = st.radio("Format", TARGETS, captions=captions, key="format", bind="query-params")
 suffix = "" if to == CHECKPOINT else FORMATS[to].suffix
-stem = folder.name if suffix or to == CHECKPOINT else f"{folder.name}-{to}"
+stem = folder.name if to in {CHECKPOINT, suffix[1:]} else f"{folder.name}-{to}"
 out = Path(
     st.text_input(
         "Write to", str(Path("exports").absolute() / f"{stem}{suffix}"), key=f"out-{to}-{folder.name}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ import polars as pl
 
 # Below this a thread costs more than it saves.
 _LARGE = 2**20
+# Large parts that may wait to be summed up.
+_WAITING = 2
 
 
 class Target:
@@ -49,13 +52,13 @@ class Target:
 
 
 class HashedFile(io.RawIOBase):
-    """A new file, written from first to last; a thread sums up a large part while it goes to the disk."""
+    """A new file, written from first to last; a thread sums up its large parts meanwhile."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._digest = hashlib.sha256()
         self._thread = ThreadPoolExecutor(1)
-        self._summing: Future[None] | None = None
+        self._summing: deque[Future[None]] = deque()
         self._size = 0
 
     def writable(self) -> bool:
@@ -67,16 +70,23 @@ class HashedFile(io.RawIOBase):
         return self._size
 
     def write(self, data: Any) -> int:
-        """Write all of `data`, anything with bytes in a row, which must not change until the next call."""
+        """Write all of `data`, anything with bytes in a row, which must not change until the file is closed."""
         part = memoryview(data).cast("B")
-        if self._summing:
-            self._summing.result()
-        self._summing = self._thread.submit(self._digest.update, part) if part.nbytes >= _LARGE else None
-        if not self._summing:
+        if part.nbytes >= _LARGE:
+            self._summing.append(self._thread.submit(self._digest.update, part))
+            # A view of a table that is kept anyway may wait as long as it takes, anything else takes memory.
+            self._wait(None if getattr(data, "base", None) is not None else _WAITING)
+        else:
+            self._wait(0)
             self._digest.update(part)
         self._file.write(part)
         self._size += part.nbytes
         return part.nbytes
+
+    def _wait(self, most: int | None) -> None:
+        """Wait until at most that many parts are to be summed up; None for any number."""
+        while most is not None and len(self._summing) > most:
+            self._summing.popleft().result()
 
     def write_lines(self, frame: pl.DataFrame, **options: Any) -> None:
         """Write a frame as lines of text; `options` are those of its write_csv."""
@@ -88,9 +98,10 @@ class HashedFile(io.RawIOBase):
             return
         super().close()
         with self._file:
-            self._thread.shutdown()
             self._file.flush()
             os.fsync(self._file.fileno())
+            self._wait(0)
+            self._thread.shutdown()
 
     @property
     def sha256(self) -> str:
