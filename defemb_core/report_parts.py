@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from defemb_core.comparison import Comparison, isotropy_of, token_changes
+from defemb_core.comparison import Comparison, Side, isotropy_of, token_changes
 from defemb_core.evaluation.held_out import chance_mrr
 from defemb_core.export_card import card
+from defemb_core.import_table import ImportedTable
 from defemb_core.isotropy import MEASURES
 from defemb_core.neighbours import Neighbours
 from defemb_core.plm import PLM
@@ -42,8 +43,11 @@ def provenance(comparison: Comparison) -> str:
     return f'<div class="pairs">{"".join(map(_card, comparison.names, sides))}</div>'
 
 
-def _card(name: str, side: PLM | Reconstruction) -> str:
-    facts = _of_run(card(side)) if isinstance(side, Reconstruction) else _of_plm(side)
+def _card(name: str, side: Side) -> str:
+    if isinstance(side, ImportedTable):
+        facts: dict[str, object] = {"table from a file": str(side)}
+    else:
+        facts = _of_run(card(side)) if isinstance(side, Reconstruction) else _of_plm(side)
     lines = "".join(f"<dt>{escaped(term)}</dt><dd>{escaped(fact)}</dd>" for term, fact in facts.items() if fact)
     return f'<section class="card"><h3>{escaped(name)}</h3><dl>{lines}</dl></section>'
 

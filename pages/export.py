@@ -61,8 +61,6 @@ if made == to and path.exists():
         )
     if files:
         show_upload(path, files)
-    else:
-        st.code(f'AutoModel.from_pretrained("{path}")', language="python")
 st.subheader("Report", anchor=False)
 st.caption("This comparison as one HTML file that opens anywhere, offline: figures, maps, tokens, how to cite.")
 known = state.neighbours_of(comparison) is not None
