@@ -99,7 +99,7 @@ class Request:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m defemb_core",
+        prog="defemb" if Path(sys.argv[0]).name == "defemb" else "python -m defemb_core",
         description="See and repair the token embeddings of pretrained language models.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -4,19 +4,25 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import tiny_plm
+from huggingface_hub.utils import filter_repo_objects
 from safetensors import safe_open
 from tiny_export import HELD_OUT, rebuild
 
 from defemb_core import export_checkpoint
 from defemb_core.cache import file_sha256
+from defemb_core.cli import main
 from defemb_core.errors import ExportError
-from defemb_core.export import TARGETS, card, card_path, export
+from defemb_core.export import TARGETS, card, card_path, export, export_notes, planned_files
+from defemb_core.export_check import check_checkpoint
 from defemb_core.export_formats import FORMATS
 from defemb_core.export_place import MANIFEST
+from defemb_core.export_tensors import tensor_places
+from defemb_core.hub_upload import upload, uploadable
 from defemb_core.plm import PLM, read_plm
 from defemb_core.reconstruction import Reconstruction, Settings
 from defemb_core.weights import list_tensors
@@ -480,3 +486,156 @@ def test_a_card_says_what_the_method_does(bert, tmp_path, method, says, paper):
     assert paper in text
     assert "None was recorded." in text
     assert card(made)["method"] == method
+
+
+# --- checked, announced, uploaded
+
+
+def test_what_was_kept_is_checked_from_the_files_and_said(bert, rebuilt, tmp_path):
+    out = export(rebuilt, bert, "checkpoint", tmp_path / "out")
+    check = json.loads((out / MANIFEST).read_text())["check"]
+    kept = int((~rebuilt.rebuilt).sum())
+    tensors = len(list_tensors(bert.folder))
+    assert check == {
+        "tensors": tensors, "identical": tensors - 1, "rows": bert.rows, "rows_identical": kept, "kept": kept,
+    }  # fmt: skip
+    (said,) = export_notes(out)
+    assert said == (
+        f"{tensors - 1} of {tensors} tensors are the original's to the bit; "
+        f"of the others' {bert.rows} rows {kept}, among them all {kept} kept"
+    )
+
+
+@pytest.mark.parametrize("save", [tiny_plm.save_bert, tiny_plm.save_sharded_bert, tiny_plm.save_bin_bert])
+@pytest.mark.parametrize("spoil", ["another tensor", "a kept row", "nothing"])
+def test_the_check_finds_a_single_bit(rebuilt, save, spoil, tmp_path):
+    plm = read_plm(save(tmp_path / "plm"))
+    out = export(rebuilt, plm, "checkpoint", tmp_path / "out")
+    places = tensor_places(out.glob("*.safetensors"))
+    place, row = places[TABLE], int(np.flatnonzero(~rebuilt.rebuilt)[-1])
+    if spoil == "another tensor":
+        place, row = next(of for name, of in sorted(places.items()) if name != TABLE), 0
+    data = bytearray(place.file.read_bytes())
+    data[place.start + row * plm.width * 4] ^= 0 if spoil == "nothing" else 1
+    place.file.write_bytes(data)
+    if spoil == "nothing":
+        assert check_checkpoint(plm.folder, out, [TABLE], rebuilt.rebuilt).identical == len(places) - 1
+        return
+    said = f"row {row} of '{TABLE}' differs" if spoil == "a kept row" else "tensor '.+' differs from the original"
+    with pytest.raises(ExportError, match=f"{said} and was not to be rebuilt; export again"):
+        check_checkpoint(plm.folder, out, [TABLE], rebuilt.rebuilt)
+
+
+@pytest.mark.parametrize("to", WITHOUT_MAPS)
+def test_what_is_announced_is_what_is_written(bert, rebuilt, to, tmp_path):
+    planned = planned_files(rebuilt, bert, to, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    out = export(rebuilt, bert, to, tmp_path / "out")
+    if to == "checkpoint":
+        assert planned.keys() == {file.name for file in out.iterdir()}
+        exact = planned.keys() - {"README.md", MANIFEST}
+        assert {name: planned[name] for name in exact} == {name: (out / name).stat().st_size for name in exact}
+    elif to in ALONE:
+        assert planned.keys() == {file.name for file in tmp_path.iterdir()}
+
+
+def test_a_checkpoint_tells_how_far_it_is_and_can_be_cancelled(bert, rebuilt, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_checkpoint, "BLOCK_BYTES", 4096)
+    shares, most = [], [-1]
+
+    def progress(stage, done, total):
+        assert stage == "writing checkpoint"
+        shares.append(done / total)
+        if len(shares) == most[0]:
+            raise Stop
+
+    export(rebuilt, bert, "checkpoint", tmp_path / "out", progress=progress)
+    assert shares == sorted(shares)
+    assert (shares[0] < 0.2, shares[-1], len(shares) > 10) == (True, 1.0, True)
+    for most[0] in (1, len(shares) // 2, len(shares) - 1):
+        shares.clear()
+        with pytest.raises(Stop):
+            export(rebuilt, bert, "checkpoint", tmp_path / "other", progress=progress)
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+class Stop(Exception):
+    """The user has had enough."""
+
+
+class Hub:
+    """Stands for the hub's interface, and keeps what it was asked for."""
+
+    asked: ClassVar[list] = []
+    fails: ClassVar[Exception | None] = None
+
+    def __init__(self, token=None):
+        self.token = token
+
+    def create_repo(self, name, private, exist_ok):
+        if self.fails:
+            raise self.fails
+        self.asked.append((self.token, name, private, exist_ok))
+        return f"https://hub.example/{name}"
+
+    def upload_folder(self, repo_id, folder_path, allow_patterns, commit_message):
+        paths = [file.relative_to(folder_path).as_posix() for file in folder_path.rglob("*") if file.is_file()]
+        self.asked.append((repo_id, sorted(filter_repo_objects(paths, allow_patterns=allow_patterns))))
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
+    monkeypatch.setattr(Hub, "asked", [])
+    return Hub
+
+
+@pytest.mark.parametrize("to", [to for to in WITHOUT_MAPS if to not in ALONE])
+def test_an_upload_sends_what_the_manifest_lists_and_nothing_else(bert, rebuilt, to, hub, tmp_path):
+    out = export(rebuilt, bert, to, tmp_path / "out")
+    files = sorted(file.name for file in out.iterdir())
+    (out / "notes.txt").write_text("private")
+    assert sorted(uploadable(out)) == files
+    assert upload(out, "me/rebuilt", "hf_secret") == "https://hub.example/me/rebuilt"
+    assert hub.asked == [("hf_secret", "me/rebuilt", True, True), ("me/rebuilt", files)]
+    assert not [file for file in tmp_path.rglob("*") if file.is_file() and b"hf_secret" in file.read_bytes()]
+
+
+def test_what_cannot_be_uploaded_is_one_sentence_without_the_token(bert, rebuilt, hub, tmp_path, monkeypatch):
+    out = export(rebuilt, bert, "checkpoint", tmp_path / "out")
+    with pytest.raises(ExportError, match="'rebuilt' is no hub name; write 'owner/name'"):
+        upload(out, "rebuilt")
+    monkeypatch.setattr(hub, "fails", RuntimeError("401: hf_secret may not write\nmore"))
+    with pytest.raises(ExportError, match=r"'me/x' cannot be uploaded \(401: \.\.\. may not write\); check") as caught:
+        upload(out, "me/x", "hf_secret")
+    assert "hf_secret" not in str(caught.value)
+    (out / "config.json").write_text("{}")
+    with pytest.raises(ExportError, match=r"'config\.json' in .* changed after the export; export again"):
+        upload(out, "me/x")
+    (out / "config.json").unlink()
+    with pytest.raises(ExportError, match="is no complete export"):
+        upload(out, "me/x")
+    with pytest.raises(ExportError, match="is no folder that export wrote"):
+        upload(export(rebuilt, bert, "npy", tmp_path / "table.npy"), "me/x")
+    assert hub.asked == []
+
+
+def test_the_command_line_says_what_it_would_write_and_what_it_wrote(tiny_run, hub, tmp_path, capsys):
+    words = ["export", str(tiny_run), "--to", "checkpoint", "--out", str(tmp_path / "out")]
+    assert main([*words, "--dry-run", "--push", "me/x"]) == 0
+    told = capsys.readouterr().out
+    assert "MB  model.safetensors" in told
+    assert f"would be written to {tmp_path / 'out'} and to the hub as me/x; nothing was" in told
+    assert list(tmp_path.iterdir()) == []
+    assert hub.asked == []
+    assert main([*words, "--push", "me/x"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"wrote {tmp_path / 'out'}"
+    assert "tensors are the original's to the bit" in lines[1]
+    assert lines[2] == "uploaded to https://hub.example/me/x"
+    assert hub.asked[0] == (None, "me/x", True, True)
+    assert main(["export", str(tiny_run), "--to", "npy", "--out", str(tmp_path / "x.npy"), "--push", "me/x"]) == 2
+    assert "--push uploads folders, format 'npy' is a file" in capsys.readouterr().err
+    assert main(["export", str(tiny_run), "--to", "atlas", "--out", str(tmp_path / "x"), "--dry-run"]) == 0
+    assert main(["export", str(tiny_run), "--to", "atlas", "--out", str(tmp_path / "x")]) == 2
+    assert "run 'analyse' first" in capsys.readouterr().err
