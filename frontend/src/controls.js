@@ -80,11 +80,16 @@ export class Controls {
       const chip = element("button", { type: "button", title: "Show or hide", className: "chip", onclick: () => this.on.toggle(i) },
         element("span", { className: `dot ${line.shape}`, style: scale && i === 0 ? { display: "none" } : { background: line.colour } }),
         `${line.name} · ${line.rows.toLocaleString("en")}`);
-      chip.setAttribute("aria-pressed", String(!scene.hidden.has(i)));
       return chip;
     });
+    this.chips = [...rows];
+    this.pressLegend(scene.hidden);
     if (scale && legend.length && legend[0].name !== scale.none) rows.splice(1, 0, this.scaleBar(scale));
     this.legend.replaceChildren(...rows, element("span", { className: "explanation", textContent: explanation }));
+  }
+
+  pressLegend(hidden) {
+    this.chips.forEach((chip, i) => chip.setAttribute("aria-pressed", String(!hidden.has(i))));
   }
 
   scaleBar({ low, high, hues, note }) {

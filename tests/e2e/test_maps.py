@@ -62,7 +62,7 @@ def places(world):
 @pytest.fixture
 def open_maps(server, world, rows, open_tab):
     def open_page(query="", maps=2, **options):
-        tab = open_tab(f"{server.url}/projection?plm={world[0].plm}{query}", height=1300, **options)
+        tab = open_tab(f"{server.url}/projection?plm={world[0].plm}{query}", height=1700, **options)
         drawn(tab, rows, maps)
         return tab
 
