@@ -96,7 +96,7 @@ def test_one_press_rebuilds_the_bundled_model(first):
 def test_maps_come_at_once_and_then_better_ones(first, open_tab):
     tab = open_tab(f"{first.server.url}/projection", height=1300)
     drawn(tab, ROWS)  # PCA, unless UMAP was quicker than the browser
-    tab.get_by_text("Procrustes").wait_for(timeout=240 * SECOND)
+    tab.get_by_text("Trustworthiness: ").wait_for(timeout=240 * SECOND)
     both = drawn(tab, ROWS)
     settled(tab)
     drag(tab, both.first, "Box", 0.6)
