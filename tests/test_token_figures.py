@@ -40,6 +40,7 @@ def test_labels_make_room_for_each_other():
     beside = np.array([[0, 0], [1, 0], [50, 50]], np.float32)
     first, second, _ = label_places(beside, ["a long label", "another label", "x"])
     assert first != second
+    assert label_places(np.array([[0, 0], [9, 9]]), ["a", "b"]) == ["middle right", "middle left"]  # inwards
     assert label_places(np.zeros((3, 2)), ["a", "b", "c"])  # all in one place
 
 

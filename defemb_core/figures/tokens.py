@@ -59,7 +59,7 @@ def local_map_figure(
     bare = {"showticklabels": False, "zeroline": False, "showgrid": False, "title_text": ""}
     low, high = points.min(axis=0), points.max(axis=0)
     widest = max(float((high - low).max()), 1e-6)
-    for axis, at, room in ((figure.update_xaxes, 0, 0.32), (figure.update_yaxes, 1, 0.1)):  # room for the labels
+    for axis, at, room in ((figure.update_xaxes, 0, 0.28), (figure.update_yaxes, 1, 0.1)):  # room for the labels
         axis(**bare, range=[float(low[at]) - room * widest, float(high[at]) + room * widest])
     return figure.update_yaxes(scaleanchor="x", scaleratio=1)
 
@@ -82,16 +82,21 @@ def _points_trace(points: np.ndarray, labels: list[str], places: list[str], side
 
 
 def label_places(points: np.ndarray, labels: Sequence[str]) -> list[str]:
-    """Return where each label goes beside its point, one after the other, where it covers least of what is there."""
+    """Return where each label goes beside its point, one after the other, where it covers least.
+
+    Beside the point, towards the middle of the map, is what it prefers.
+    """
     spots = (points - points.min(axis=0)) * (_SEEN / np.maximum(np.ptp(points, axis=0), 1e-9)).min()
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in spots]
     places = []
     for (x, y), label in zip(spots, labels, strict=True):
-        boxes = [_box(float(x), float(y), min(len(plain(label)), _LETTERS) * _LETTER, place) for place in _PLACES]
+        sides = _PLACES[:2] if x <= spots[:, 0].max() / 2 else _PLACES[1::-1]  # towards the middle first
+        order = (*sides, *_PLACES[2:])
+        boxes = [_box(float(x), float(y), min(len(plain(label)), _LETTERS) * _LETTER, place) for place in order]
         costs = [sum(_overlap(box, other) for other in taken) for box in boxes]
         best = int(np.argmin(costs))
         taken.append(boxes[best])
-        places.append(_PLACES[best])
+        places.append(order[best])
     return places
 
 

@@ -47,10 +47,10 @@ def show_neighbours(comparison: Comparison, token_id: int) -> None:
     found = {name: nearest_neighbours(units[name], count, rows=[token_id], normalised=True) for name in TABLES}
     new = len(np.setdiff1d(found["rebuilt"].indices, found["original"].indices))
     text = as_text(plain(comparison.vocabulary["text"][token_id]))
-    st.subheader(
-        f"Neighbours of “{text}”: {new} of {count} are new", anchor=False,
+    st.markdown(
+        f"#### Neighbours of “{text}”: {new} of {count} are new",
         help="The nearest rows by cosine, exact and in the full space. Click a token to open it.",
-    )  # fmt: skip
+    )
     for column, name, other in zip(st.columns(2, gap="large"), TABLES, reversed(TABLES), strict=True):
         with column:
             st.markdown(f"**Nearest in {the_table(comparison, name)}**")
