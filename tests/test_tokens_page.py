@@ -174,7 +174,7 @@ def test_the_card_counts_new_neighbours_and_draws_small_maps(visit, texts, units
     found = {name: nearest_neighbours(table, 10, rows=[token]).indices[0].tolist() for name, table in units.items()}
     app = clean(visit("tokens", token=token))
     new = len(set(found["rebuilt"]) - set(found["original"]))
-    assert f"#### Neighbours of “{WORDS[-1]}”: {new} of 10 are new" in [unescaped(each.value) for each in app.markdown]
+    assert f"#### Neighbours of {WORDS[-1]}: {new} of 10 are new" in [unescaped(each.value) for each in app.markdown]
     drawn = [told for told in charts(app) if "Around it" in told]
     assert len(drawn) == 2
     for told in drawn:
@@ -460,7 +460,7 @@ def test_two_runs_are_compared_by_their_names(visit, another, texts):
     parameters = {"run": RUN, "against": "another"}
     app = clean(visit("tokens", token=texts.index(WORDS[3]), **parameters))
     assert "**Nearest in another**" in [unescaped(markdown.value) for markdown in app.markdown]
-    assert f"#### Neighbours of “{WORDS[3]}”: 0 of 10 are new" in [unescaped(each.value) for each in app.markdown]
+    assert f"#### Neighbours of {WORDS[3]}: 0 of 10 are new" in [unescaped(each.value) for each in app.markdown]
     told = charts(clean(visit("tokens", view="Compare", compare=list(WORDS[:3]), **parameters)))
     assert [name in chart for chart, name in zip(told, ("Cosines, another", f"Cosines, {RUN}"), strict=False)] == [
         True

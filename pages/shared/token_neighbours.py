@@ -48,7 +48,7 @@ def show_neighbours(comparison: Comparison, token_id: int) -> None:
     new = len(np.setdiff1d(found["rebuilt"].indices, found["original"].indices))
     text = as_text(plain(comparison.vocabulary["text"][token_id]))
     st.markdown(
-        f"#### Neighbours of “{text}”: {new} of {count} are new",
+        f"#### Neighbours of {text}: {new} of {count} are new",
         help="The nearest rows by cosine, exact and in the full space. Click a token to open it.",
     )
     for column, name, other in zip(st.columns(2, gap="large"), TABLES, reversed(TABLES), strict=True):

@@ -70,7 +70,7 @@ def test_a_neighbour_is_one_click_from_its_card(real, open_tab):
     bank = real.texts.index("bank")
     tab = settled(open_tab(real.url(token=bank)))
     expect(tab.get_by_role("heading", name="“bank”", exact=True)).to_be_visible()
-    expect(tab.get_by_role("heading", name=re.compile("Neighbours of “bank”: \\d+ of 10 are new"))).to_be_visible()
+    expect(tab.get_by_role("heading", name=re.compile("Neighbours of bank: \\d+ of 10 are new"))).to_be_visible()
     found = nearest_neighbours(real.comparison.rebuilt, 10, rows=[bank]).indices[0]
     click_line(tab, "Nearest in the rebuilt", 3)
     third = int(found[2])
