@@ -128,7 +128,7 @@ def test_a_token_is_found_and_explained(first, open_tab):
     tab.wait_for_url(re.compile("q=bank"))
     fill(tab, "Token id", str(token))
     expect(tab.get_by_role("heading", name="“bank”")).to_be_visible()
-    expect(tab.get_by_text("sloping land (especially the slope beside a body of water)")).to_be_visible()
+    expect(tab.get_by_text("sloping land (especially the slope beside a body of water)").first).to_be_visible()
     expect(tab.get_by_text("Nearest in the rebuilt")).to_be_visible()
     expect(tab.get_by_test_id("stDataFrame")).to_have_count(3)
     tab.wait_for_url(re.compile(f"token={token}"))
