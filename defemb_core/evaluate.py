@@ -19,9 +19,9 @@ from defemb_core.evaluation.word_similarity import SimilaritySettings, locate_pa
 from defemb_core.reconstruction import Reconstruction
 
 CAVEAT = (
-    "not held-out evidence where the run's dictionary is WordNet: definitions often name the hypernym, and unless "
-    "relations were left out, synonyms and hypernyms themselves told of the rows, also of held-out tokens; co-hyponyms "
-    "are seldom named, but the hypernym that they share brings them together"
+    "not held-out evidence where the run's dictionary is WordNet, for held-out tokens neither: synonyms have one "
+    "definition, co-hyponyms much of theirs, and unless relations were left out, synonyms and hypernyms themselves "
+    "told of the rows"
 )
 RARE, REBUILT, CHANGED, HELD_OUT = "low-frequency token", "rebuilt token", "changed token", "held-out token"
 
