@@ -48,8 +48,8 @@ from pages.shared.dictionary_choice import OFFERS
 from pages.shared.selection import Selection
 
 APP = Path(__file__).parents[1] / "app.py"
-PAGES = ("model", "definitions", "reconstruction", "projection", "spectrum", "tokens", "export")
-COMPARING = ("projection", "spectrum", "tokens", "export")
+PAGES = ("model", "definitions", "reconstruction", "projection", "spectrum", "tokens", "evidence", "export")
+COMPARING = ("projection", "spectrum", "tokens", "evidence", "export")
 DEFINED = len(WORDS) + len(DEFINED_HOSTILE) + 1  # and the letter b, which the lexicon defines
 
 

@@ -28,6 +28,7 @@ PAGES = {
     "projection": "Projection",
     "spectrum": "Spectrum and isotropy",
     "tokens": "Tokens",
+    "evidence": "Evidence",
     "export": "Export",
 }
 SECOND = 1000  # milliseconds
