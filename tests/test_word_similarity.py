@@ -1,5 +1,7 @@
 """Pair files in every usual form, Spearman with its intervals, and which pairs count for which part."""
 
+import dataclasses
+
 import numpy as np
 import polars as pl
 import pytest
@@ -22,6 +24,8 @@ from defemb_core.evaluation.word_similarity import (
     side_by_side,
     spearman,
 )
+from defemb_core.figures import describe, similarity_figure
+from defemb_core.palette import TABLE_COLOURS
 
 PAIRS = [("tiger", "cat", 7.35), ("book", "paper", 7.46), ("king", "cabbage", 0.23)]
 FORMS = {
@@ -322,9 +326,25 @@ def test_a_table_that_is_no_prediction_has_no_held_out_part(tiny_bert, tiny_lexi
 
 
 def test_a_tokenizer_that_knows_nothing_is_no_crash(tiny_plm):
-    import dataclasses
-
     empty = Tokenizer(models.WordLevel({"[UNK]": 1}, unk_token="[UNK]"))
     empty.pre_tokenizer = pre_tokenizers.Whitespace()
     with pytest.raises(EvaluationError, match="there is none"):
         locate_pairs([pair_set(["a", "b"])], dataclasses.replace(tiny_plm, tokenizer=empty))
+
+
+def test_a_chart_has_a_dot_and_an_interval_for_each_set_and_table():
+    table = np.random.default_rng(0).normal(size=(60, 4))
+    one, two = located(range(30), 60), located(range(8), 60)
+    sets = [dataclasses.replace(one, name="<b>one</b>"), dataclasses.replace(two, name="few")]
+    frame = measure_similarity(sets, {"original": table, "rebuilt": -table + 1}, {})
+    figure = similarity_figure(frame, ALL)
+    assert [trace.marker.color for trace in figure.data] == list(TABLE_COLOURS.values())
+    for trace, line in zip(figure.data, frame.rows(named=True), strict=False):
+        assert trace.x[0] == pytest.approx(line["spearman"])
+        assert trace.x[0] + trace.error_x.array[0] == pytest.approx(line["high"])
+        assert trace.x[0] - trace.error_x.arrayminus[0] == pytest.approx(line["low"])
+    assert list(figure.layout.yaxis.ticktext) == ["&lt;b&gt;one&lt;/b&gt; · 30"]
+    assert "left out with too few such pairs: 1" in figure.layout.title.subtitle.text
+    assert "original: <b>one</b> " in describe(figure)
+    with pytest.raises(SettingsError, match="no set has enough pairs"):
+        similarity_figure(frame.filter(pl.col("set") == "few"), ALL)
