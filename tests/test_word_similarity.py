@@ -344,7 +344,7 @@ def test_a_chart_has_a_dot_and_an_interval_for_each_set_and_table():
         assert trace.x[0] + trace.error_x.array[0] == pytest.approx(line["high"])
         assert trace.x[0] - trace.error_x.arrayminus[0] == pytest.approx(line["low"])
     assert list(figure.layout.yaxis.ticktext) == ["&lt;b&gt;one&lt;/b&gt; · 30"]
-    assert "left out with too few such pairs: 1" in figure.layout.title.subtitle.text
+    assert "too few pairs in 1" in figure.layout.title.subtitle.text
     assert "original: <b>one</b> " in describe(figure)
     with pytest.raises(SettingsError, match="no set has enough pairs"):
         similarity_figure(frame.filter(pl.col("set") == "few"), ALL)

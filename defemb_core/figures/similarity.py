@@ -37,9 +37,8 @@ def similarity_figure(similarity: pl.DataFrame, part: str, colours: Colours = No
         found = ", ".join(f"{plain(name)} {value:.3f}" for name, value in lines.select("set", "spearman").iter_rows())
         told.append(f"{plain(table)}: {found}")
     left_out = similarity["set"].n_unique() - len(sets)
-    note = "of cosines with human scores; bars: 95 % of resampled pairs" + (
-        f"; {left_out} sets with too few such pairs left out" * bool(left_out)
-    )
+    note = "of cosines with human scores; bars: 95 % of resampled pairs"
+    note += f"; too few pairs in {left_out}" if left_out else ""
     title = f"Word similarity, {part}"
     axis = "Spearman's correlation, -1 to 1"
     lay_out(figure, title, note, axis, "", f"Dot chart {title!r}. {'; '.join(told)}.")
