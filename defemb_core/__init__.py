@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from defemb_core.errors import DefembError as DefembError
     from defemb_core.export import export as export_reconstruction  # noqa: F401
     from defemb_core.frequency import plm_vocabulary as plm_vocabulary
+    from defemb_core.import_table import read_table as read_table
     from defemb_core.isotropy import measure_isotropy as measure_isotropy
     from defemb_core.neighbours import nearest_neighbours as nearest_neighbours
     from defemb_core.plm import load_plm as load_plm
@@ -40,6 +41,7 @@ _MODULES = {
     "coverage": "definitions",
     "Settings": "reconstruction",
     "reconstruct": "reconstruction",
+    "read_table": "import_table",
     "save_reconstruction": "reconstruction_files",
     "load_reconstruction": "reconstruction_files",
     "measure_isotropy": "isotropy",

@@ -45,7 +45,7 @@ class Check:
         said = f"{self.identical:,} of {self.tensors:,} tensors are the original's to the bit"
         if self.tensors == self.identical:
             return said
-        return f"{said}; of the others' {self.rows:,} rows {self.rows_identical:,}, among them all {self.kept:,} kept"
+        return f"{said}, and so are all {self.kept:,} rows of the others that were not to be rebuilt"
 
 
 def check_checkpoint(source: Path, made: Path, changed: list[str], rebuilt: np.ndarray) -> Check:

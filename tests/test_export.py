@@ -501,8 +501,8 @@ def test_what_was_kept_is_checked_from_the_files_and_said(bert, rebuilt, tmp_pat
     }  # fmt: skip
     (said,) = export_notes(out)
     assert said == (
-        f"{tensors - 1} of {tensors} tensors are the original's to the bit; "
-        f"of the others' {bert.rows} rows {kept}, among them all {kept} kept"
+        f"{tensors - 1} of {tensors} tensors are the original's to the bit, "
+        f"and so are all {kept} rows of the others that were not to be rebuilt"
     )
 
 
