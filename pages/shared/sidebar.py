@@ -34,8 +34,8 @@ def show_sidebar() -> None:
             st.text_input(
                 "Checkpoint", key="checkpoint", bind="query-params", persist_state="session",
                 placeholder="a hub name, a folder or a file",
-                help="A PLM whose rows stand for the same tokens, a fine-tuned copy of this one, say; or the file of a table, as "
-                "Export writes it.",
+                help="A PLM whose rows stand for the same tokens, a fine-tuned copy of this one, say; or a table's "
+                "file, as Export writes it.",
             )  # fmt: skip
 
 
