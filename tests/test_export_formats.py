@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -196,6 +197,12 @@ def test_embedding_atlas_finds_places_and_neighbours(bert, odd, tmp_path):
         assert told["ids"].tolist() == near.indices[row].tolist()
         assert told["distances"] == pytest.approx(1 - near.similarities[row], abs=1e-6)
     assert min(distances["distances"].min() for distances in frame["neighbors"]) >= 0
+    some = replace(
+        analysis, rows=np.arange(2, 9), maps=tuple(replace(of, coordinates=of.coordinates[2:9]) for of in analysis.maps)
+    )
+    part = pl.read_parquet(export(odd, bert, "atlas", tmp_path / "part.parquet", analysis=some))
+    assert part["x"].is_not_null().arg_true().to_list() == list(range(2, 9))
+    assert part["y"][2:9].to_list() == frame["y"][2:9].tolist()
     with pytest.raises(ExportError, match="holds the UMAP maps, and there are none of this run; run 'analyse' first"):
         export(odd, bert, "atlas", tmp_path / "without")
 

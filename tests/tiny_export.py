@@ -10,6 +10,7 @@ from defemb_core.frequency import add_frequency
 from defemb_core.neighbours import nearest_neighbours
 from defemb_core.plm import PLM
 from defemb_core.projection import project_pca
+from defemb_core.projection_settings import ProjectionSettings
 from defemb_core.reconstruction import Reconstruction, Settings
 from defemb_core.vocabulary import read_vocabulary
 
@@ -64,4 +65,4 @@ def analysis_of(made: Reconstruction, plm: PLM) -> Analysis:
     tables = plm.matrix, made.matrix
     first, second = (nearest_neighbours(table, 5) for table in tables)
     one, two = project_pca(tables)
-    return Analysis((first, second), (one, two))
+    return Analysis((first, second), (one, two), np.arange(plm.rows), pl.DataFrame(), ProjectionSettings())

@@ -43,8 +43,8 @@ def write_atlas(table: Table, target: Target, tell: Tell) -> None:
     """Write what Embedding Atlas shows without computing anything, and without the rows themselves.
 
     Columns besides the vocabulary's: x and y, f32, the place on the rebuilt table's UMAP map; x_original and
-    y_original on the original's; neighbors, a struct of ids (the nearest rows, counted from 0) and distances (1 -
-    cosine) in the rebuilt table, in its full space.
+    y_original on the original's; null for rows that are not on the maps; neighbors, a struct of ids (the nearest rows,
+    counted from 0) and distances (1 - cosine) in the rebuilt table, in its full space.
 
     Raises:
         ExportError: the maps have not been made.
@@ -53,7 +53,7 @@ def write_atlas(table: Table, target: Target, tell: Tell) -> None:
         raise ExportError("format 'atlas' needs the UMAP maps; make them with 'analyse' first")
     near, maps = table.analysis.neighbours[1], table.analysis.maps
     places = {
-        f"{axis}{side}": coordinates[:, number].astype(np.float32)
+        f"{axis}{side}": _spread(coordinates[:, number], table.analysis.rows, len(table.matrix))
         for side, coordinates in (("", maps[1].coordinates), ("_original", maps[0].coordinates))
         for number, axis in enumerate("xy")
     }
@@ -61,11 +61,18 @@ def write_atlas(table: Table, target: Target, tell: Tell) -> None:
     found = found.select(
         pl.col("ids").arr.to_list().cast(pl.List(pl.Int64)), pl.col("distances").arr.to_list()
     )  # readers of JSON know no arrays of one length
-    frame = table.columns.with_columns(**{name: pl.Series(of) for name, of in places.items()})
+    frame = table.columns.with_columns(**places)
     frame = frame.with_columns(found.to_struct("neighbors"))
     tell(0, 1)
     _write_parts([_arrow(frame)], table, target)
     tell(1, 1)
+
+
+def _spread(values: np.ndarray, rows: np.ndarray, count: int) -> pl.Series:
+    """Return a value a row of the table, f32, null for those that are not among `rows`."""
+    column = np.full(count, np.nan, np.float32)
+    column[rows] = values
+    return pl.Series(column, nan_to_null=True)
 
 
 def _arrow(frame: pl.DataFrame) -> Any:
