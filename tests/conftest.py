@@ -1,17 +1,13 @@
 """What all tests share: no network, folders of their own, and one small finished run."""
 
 import os
-import re
 
 # Read when the libraries are imported, hence before any test is.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import pytest
-from tiny import sentences
-
-LICENCE = "  1 A lexicon made for tests; lines of a licence begin with two blanks.  \n"
-PARTS = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
+from lexicon import write_lexicon
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,26 +18,6 @@ def apart(tmp_path_factory):
             patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
         patch.delenv("WNSEARCHDIR", raising=False)
         yield
-
-
-def write_lexicon(folder):
-    """WNDB files that define each word of the corpus by the sentences it occurs in, the parts of speech in turn."""
-    uses = {}
-    for sentence in sentences():
-        for word in re.findall(r"[a-z]+", sentence.lower()):
-            uses.setdefault(word, {}).setdefault(sentence.replace('"', ""))
-    folder.mkdir(parents=True, exist_ok=True)
-    for turn, (part, letter) in enumerate(PARTS.items()):
-        data, index = LICENCE, LICENCE
-        for word in sorted(uses)[turn :: len(PARTS)]:
-            offsets = []
-            for sentence in list(uses[word])[:3]:
-                offsets.append(f"{len(data.encode()):08d}")
-                data += f"{offsets[-1]} 04 {letter} 01 {word} 0 000 | {sentence}  \n"
-            index += f"{word} {letter} {len(offsets)} 0 {len(offsets)} 0 {' '.join(offsets)}  \n"
-        (folder / f"data.{part}").write_text(data, encoding="utf-8")
-        (folder / f"index.{part}").write_text(index, encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="session")

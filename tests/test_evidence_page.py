@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from app_support import WORDS, build_world, make_run
-from conftest import write_lexicon
+from lexicon import write_lexicon
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
