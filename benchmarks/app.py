@@ -39,6 +39,7 @@ PAGES = {
     "Reconstruction": "Reconstruction",
     "Spectrum and isotropy": "Spectrum and isotropy",
     "Tokens": "Tokens",
+    "Evidence": "Evidence",
     "Projection": "Projection",
     "Export": "Export",
     "Model": FIRST_HEADING,

@@ -3,7 +3,14 @@ import streamlit as st
 from pages.shared import state, tables
 from pages.shared.kept_selections import show_kept_selections
 from pages.shared.linked_maps import VIEWS, show_linked_maps
-from pages.shared.projection_settings import TRUST_HELP, find_maps, named_regions, projection_settings, trust_line
+from pages.shared.projection_settings import (
+    TRUST_HELP,
+    find_maps,
+    named_regions,
+    offer_map_of,
+    projection_settings,
+    trust_line,
+)
 from pages.shared.router import through_router
 from pages.shared.selection import chosen_rows, colourings, search_to_select
 
@@ -11,7 +18,7 @@ through_router()
 st.title("Projection")
 comparison = state.comparison_or_stop()
 changes = state.changes_of(comparison)
-settings = projection_settings(comparison, chosen_rows(comparison.key).rows)
+settings = projection_settings(comparison)
 analysis = state.analysis_of(comparison, settings)
 
 left, middle, right = st.columns([4, 4, 2], vertical_alignment="bottom")
@@ -45,6 +52,7 @@ if selected.size == 0:
         icon=":material/lasso_select:",
     )
 else:
+    offer_map_of(selected)
     tables.show(
         changes[selected.tolist()].sort("movement", descending=True), "selected", total=changes.height,
         column_order=["text", "group", "kind", "movement", "turnover", "cosine", "zipf", "rebuilt", "token_id"],

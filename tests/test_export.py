@@ -620,7 +620,7 @@ def test_what_cannot_be_uploaded_is_one_sentence_without_the_token(bert, rebuilt
     assert hub.asked == []
 
 
-def test_the_command_line_says_what_it_would_write_and_what_it_wrote(tiny_run, hub, tmp_path, capsys):
+def test_the_command_line_says_what_it_would_write_and_what_it_wrote(tiny_run, hub, tmp_path, capsys, monkeypatch):
     words = ["export", str(tiny_run), "--to", "checkpoint", "--out", str(tmp_path / "out")]
     assert main([*words, "--dry-run", "--push", "me/x"]) == 0
     told = capsys.readouterr().out
@@ -636,6 +636,7 @@ def test_the_command_line_says_what_it_would_write_and_what_it_wrote(tiny_run, h
     assert hub.asked[0] == (None, "me/x", True, True)
     assert main(["export", str(tiny_run), "--to", "npy", "--out", str(tmp_path / "x.npy"), "--push", "me/x"]) == 2
     assert "--push uploads folders, format 'npy' is a file" in capsys.readouterr().err
+    monkeypatch.setenv("DEFEMB_CACHE", str(tmp_path / "nothing known"))
     assert main(["export", str(tiny_run), "--to", "atlas", "--out", str(tmp_path / "x"), "--dry-run"]) == 0
     assert main(["export", str(tiny_run), "--to", "atlas", "--out", str(tmp_path / "x")]) == 2
     assert "run 'analyse' first" in capsys.readouterr().err

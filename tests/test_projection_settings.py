@@ -39,9 +39,11 @@ def show(comparison):
     def page(comparison, selected):
         import streamlit as st
 
-        from pages.shared.projection_settings import projection_settings
+        from pages.shared.projection_settings import offer_map_of, projection_settings
 
-        st.session_state["chosen"] = projection_settings(comparison, selected)
+        st.session_state["chosen"] = projection_settings(comparison)
+        if selected is not None:
+            offer_map_of(selected)
 
     def run(selected=None, **url):
         app = AppTest.from_function(page, default_timeout=30, kwargs={"comparison": comparison, "selected": selected})

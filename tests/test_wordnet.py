@@ -132,7 +132,7 @@ def test_ties_and_missing_tag_counts_go_noun_verb_adjective_adverb(tmp_path, tin
 def test_satellites_are_counted_by_their_head_word(tmp_path, key):
     # "dim" in two satellites differs by nothing but the head, so the adjective's count must meet the right one.
     folder = write_tiny_wordnet(tmp_path / "satellites", tag_counts=(f"{key} 1 2",))
-    synsets = wordnet._read_synsets(folder, "adj")
+    synsets = wordnet.read_synsets(folder, "adj")
     counts = wordnet.read_tag_counts(folder)["dim"]
     found = {s.definition: wordnet._tag_count(counts, s, "dim", synsets) for s in synsets.values() if "dim" in s.lemmas}
     assert found == {"somewhat lit": 2, "without strength": 0}

@@ -49,13 +49,8 @@ READINGS = (
 _ROWS = "rows"
 
 
-def projection_settings(comparison: Comparison, selected: np.ndarray | None = None) -> ProjectionSettings:
-    """Show what the maps can be made with; the URL holds it.
-
-    Args:
-        comparison: whose rows are counted.
-        selected: rows that the user has selected, if the page lets them; they are offered as a map of their own.
-    """
+def projection_settings(comparison: Comparison) -> ProjectionSettings:
+    """Show what the maps of a comparison can be made with; the URL holds it."""
     usual = ProjectionSettings()
     left, middle, right, more = st.columns([2, 4, 3, 2], vertical_alignment="bottom")
     method = left.segmented_control(
@@ -70,12 +65,16 @@ def projection_settings(comparison: Comparison, selected: np.ndarray | None = No
         subset = _subset(comparison)
     with more.popover("UMAP settings", icon=":material/tune:", disabled=method != "umap", width="stretch"):
         neighbours, min_dist, metric = _umap_settings(usual)
-    if selected is not None and selected.size >= FEWEST_UMAP_ROWS:
+    return ProjectionSettings(method, mode, neighbours, min_dist, metric, subset)
+
+
+def offer_map_of(selected: np.ndarray) -> None:
+    """Offer a map of the selected rows alone, if they are enough for one; above the maps it would push them down."""
+    if selected.size >= FEWEST_UMAP_ROWS:
         st.button(
             f"Map the {selected.size:,} selected rows by themselves", icon=":material/filter_alt:", type="tertiary",
             on_click=_map_only, args=(selected,),
         )  # fmt: skip
-    return ProjectionSettings(method, mode, neighbours, min_dist, metric, subset)
 
 
 def trust_line(analysis: Analysis, names: tuple[str, str] = ("original", "rebuilt")) -> str:
