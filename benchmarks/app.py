@@ -14,14 +14,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import psutil
 
 from benchmarks.machine import REPEATS, Line, as_seconds, print_head, print_table
 
@@ -31,7 +28,6 @@ if TYPE_CHECKING:
 PATIENCE = 120_000  # milliseconds
 OURS, PEER = ["run", "app.py"], ["hello"]
 FIRST_HEADING, TABLE = "Model and vocabulary", "[data-testid=stDataFrame] canvas"
-SESSIONS = 10
 STARTS = 7  # one start differs from the next by a third of a second
 # As the sidebar names them, and what stands on each when it is whole.
 PAGES = {
@@ -133,64 +129,6 @@ def report_pages(browser: Browser, runs: Path) -> None:
     print_table(lines, f"From click to whole page (medians of {REPEATS} after the first visit)")
 
 
-def report_sessions(browser: Browser, runs: Path) -> None:
-    """Print what the server takes while many browser sessions at once walk through all pages, and errors on screen.
-
-    Every session clicks before the first of them is waited for, so that the server has all of them at work.
-    """
-    with serving(OURS, runs) as (address, _), Watched(address) as server:
-        pages = [browser.new_context(viewport={"width": 1400, "height": 900}).new_page() for _ in range(SESSIONS)]
-        for page in pages:
-            page.set_default_timeout(PATIENCE)
-            page.goto(address, wait_until="commit")
-        for page in pages:
-            _wait_for(page, FIRST_HEADING)
-        slowest, errors = 0.0, 0
-        for name, heading in PAGES.items():
-            started = time.perf_counter()
-            for page in pages:
-                page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
-            for page in pages:
-                _wait_for(page, heading)
-                errors += page.locator("[data-testid=stException], [data-testid=stAlertContentError]").count()
-            slowest = max(slowest, time.perf_counter() - started)
-        for page in pages:
-            page.context.close()
-    lines = [
-        Line("errors on screen", f"{errors}", "0"),
-        Line("the server's largest memory", f"{server.peak / 1e6:,.0f} MB", "3,000 MB"),
-        Line("until a page was whole in all sessions, the slowest page", as_seconds(slowest)),
-    ]
-    print_table(lines, f"{SESSIONS} browser sessions at once, each on all pages")
-
-
-class Watched:
-    """The resident memory (bytes) of the server at an address, at its largest while this is open."""
-
-    def __init__(self, address: str) -> None:
-        port = int(address.rpartition(":")[2])
-        found = (process for process in psutil.Process().children() if _listens(process, port))
-        self.process, self.peak = next(found), 0
-        self.ended = threading.Event()
-        self.thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> Watched:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-        self.thread.join()
-
-    def _watch(self) -> None:
-        while not self.ended.wait(0.1):
-            self.peak = max(self.peak, self.process.memory_info().rss)
-
-
-def _listens(process: psutil.Process, port: int) -> bool:
-    return any(at.status == psutil.CONN_LISTEN and at.laddr.port == port for at in process.net_connections())
-
-
 def switch(page: Page, name: str, heading: str) -> float:
     """Click on a page in the sidebar; return the seconds until it is whole."""
     started = time.perf_counter()
@@ -211,7 +149,7 @@ def _wait_for(page: Page, heading: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print the tables, or say what is missing."""
+    """Print both tables, or say what is missing."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks app", description=__doc__)
     parser.add_argument("--start", action="store_true", help="only the server's start")
     options = parser.parse_args(arguments)
@@ -229,5 +167,4 @@ def main(arguments: Sequence[str]) -> None:
             command = ["reconstruct", "--method", "instant", "--out", f"{folder}/runs/finished", "--analyse"]
             subprocess.run([sys.executable, "-m", "defemb_core", *command], check=True, capture_output=True)
             report_pages(browser, Path(folder) / "runs")
-            report_sessions(browser, Path(folder) / "runs")
         browser.close()

@@ -52,7 +52,7 @@ _ROWS = "rows"
 def projection_settings(comparison: Comparison) -> ProjectionSettings:
     """Show what the maps of a comparison can be made with; the URL holds it."""
     usual = ProjectionSettings()
-    left, middle, right, more = st.columns([2, 4, 3, 2], vertical_alignment="bottom")
+    left, middle, right, more = st.columns([2, 3, 3, 2.4], vertical_alignment="bottom")
     method = left.segmented_control(
         "Projection", METHODS, format_func=str.upper, default=usual.method, required=True, key="map",
         bind="query-params", help="UMAP shows neighbourhoods; PCA the two directions of largest variance.",
