@@ -49,6 +49,17 @@ _COLUMNS = {
 }
 
 
+def as_plain(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    """Return the frame with those of its columns made plain that are named.
+
+    Not by map_elements: the engine's threads would wait for Python while sessions in Python wait for the engine, and
+    ten sessions that opened at once stopped the server.
+    """
+    found = [column for column in columns if column in frame.columns]
+    made = {name: [None if text is None else plain(text) for text in frame[name]] for name in found}
+    return frame.with_columns(pl.Series(name, texts, dtype=pl.String) for name, texts in made.items())
+
+
 def show(
     frame: pl.DataFrame,
     name: str,
@@ -69,11 +80,7 @@ def show(
         version: of a table that is another one, with nothing selected, when this changes.
         options: further arguments of st.dataframe.
     """
-    shown = frame.head(SHOWN).with_columns(
-        pl.col(column).map_elements(plain, return_dtype=pl.String)
-        for column in ("token", "text")
-        if column in frame.columns
-    )
+    shown = as_plain(frame.head(SHOWN), "token", "text")
     key = f"table-{name}-{version}" if version != "" else f"table-{name}"
     selecting: dict[str, Any] = {"on_select": "rerun", "selection_mode": "single-row"} if select else {}
     if on_click:
