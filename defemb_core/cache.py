@@ -23,8 +23,7 @@ def cache_folder() -> Path:
         The folder that the environment variable DEFEMB_CACHE names, else the operating system's place for a user's
         caches. It need not exist yet.
     """
-    named = os.environ.get("DEFEMB_CACHE")
-    return Path(named).expanduser().absolute() if named else platformdirs.user_cache_path("defemb", appauthor=False)
+    return _folder_named("DEFEMB_CACHE", platformdirs.user_cache_path("defemb", appauthor=False))
 
 
 def data_folder() -> Path:
@@ -34,8 +33,13 @@ def data_folder() -> Path:
         The folder that the environment variable DEFEMB_DATA names, else the operating system's place for a user's
         data. It need not exist yet.
     """
-    named = os.environ.get("DEFEMB_DATA")
-    return Path(named).expanduser().absolute() if named else platformdirs.user_data_path("defemb", appauthor=False)
+    return _folder_named("DEFEMB_DATA", platformdirs.user_data_path("defemb", appauthor=False))
+
+
+def _folder_named(variable: str, usual: Path) -> Path:
+    """Return the folder that an environment variable names, the usual one if it names none."""
+    named = os.environ.get(variable)
+    return Path(named).expanduser().absolute() if named else usual
 
 
 def temporary_neighbour(path: Path) -> Path:

@@ -117,7 +117,9 @@ def forget_selection(vocabulary: pl.DataFrame, name: str) -> None:
 
 def _folder(vocabulary: pl.DataFrame) -> Path:
     """Return where a vocabulary's selections lie, named after its tokens."""
-    digest = hashlib.sha256("\n".join(json.dumps(token) for token in vocabulary["token"]).encode())
+    tokens = vocabulary["token"]
+    digest = hashlib.sha256(tokens.str.len_bytes().to_numpy().tobytes())  # else "a", "bc" would be as good as "ab", "c"
+    digest.update("".join(tokens).encode(errors="surrogatepass"))
     return data_folder() / "selections" / digest.hexdigest()[:32]
 
 

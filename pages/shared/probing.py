@@ -7,8 +7,8 @@ from defemb_core.comparison import Comparison
 from defemb_core.errors import DefembError
 from defemb_core.evaluate import evaluate_probing
 from defemb_core.evaluation.probing import probes_side_by_side, summarise_probes
-from defemb_core.text import plain
 from pages.shared.downloads import offer_figures
+from pages.shared.tables import as_plain
 from pages.shared.text import as_text
 
 WHAT = """A PLM that fills masks is asked for a token where it belongs: how probable it finds it, and at which rank
@@ -53,8 +53,9 @@ def show_probing(comparison: Comparison) -> None:
         return
     shown = probes_side_by_side(probed) if word else summarise_probes(probed)
     texts = [name for name, kind in shown.schema.items() if kind == pl.String]
-    safe = shown.with_columns(pl.col(texts).map_elements(lambda text: plain(text, 200), return_dtype=pl.String))
-    st.dataframe(safe, column_config=None if word else COLUMNS, hide_index=True, key="probes")
+    st.dataframe(
+        as_plain(shown, *texts, longest=200), column_config=None if word else COLUMNS, hide_index=True, key="probes"
+    )
     offer_figures("masked-words", probed, shown, CAPTION)
     for note in notes:
         st.caption(as_text(note))

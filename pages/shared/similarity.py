@@ -14,6 +14,7 @@ from defemb_core.palette import table_colours
 from defemb_core.text import plain
 from pages.shared import charts
 from pages.shared.downloads import offer_figures
+from pages.shared.tables import as_plain
 from pages.shared.text import as_text
 
 PARTS = """Which pairs of a set count.
@@ -109,7 +110,7 @@ def _show_figures(similarity: pl.DataFrame, part: str, names: tuple[str, str]) -
     shown = side_by_side(similarity)
     columns = FIGURES | {name: st.column_config.TextColumn(plain(name), help=CORRELATION) for name in names}
     st.dataframe(
-        shown.filter(pl.col("part") == part).with_columns(pl.col("set").map_elements(plain, return_dtype=pl.String)),
+        as_plain(shown.filter(pl.col("part") == part), "set"),
         column_config=columns, hide_index=True, key="similarity-figures",
     )  # fmt: skip
     offer_figures("word-similarity", similarity, shown, CAPTION)

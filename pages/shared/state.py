@@ -116,23 +116,15 @@ def senses_of(spec: str, pieces: bool) -> pl.DataFrame:
     name = chosen_plm()
     plm, dictionary = plm_named(name), dictionary_named(spec)
     vocabulary = vocabulary_of(name, *frequency_choice(plm))
-    return _senses(
-        plm, vocabulary, dictionary, str(plm.folder), _stamp(name), dictionary.name, dictionary.digest, pieces
-    )
+    key = (str(plm.folder), _stamp(name), dictionary.name, dictionary.digest)
+    return _senses(plm, vocabulary, dictionary, key, pieces)
 
 
 @st.cache_resource(show_spinner="Looking definitions up", max_entries=4)
 def _senses(
-    _plm: PLM,
-    _vocabulary: pl.DataFrame,
-    _dictionary: Dictionary,
-    folder: str,
-    stamp: float,
-    dictionary: str,
-    digest: str,
-    pieces: bool,
+    _plm: PLM, _vocabulary: pl.DataFrame, _dictionary: Dictionary, key: tuple[str, float, str, str], pieces: bool
 ) -> pl.DataFrame:
-    del folder, stamp, dictionary, digest
+    del key
     return matched_senses(_plm, _vocabulary, _dictionary, Settings(pieces=pieces))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from defemb_core.text import formula_safe, plain
+from defemb_core.text import LONGEST, formula_safe, plain
 
 # Rows sent to the browser at once; the rest is counted, searched for, and in the download.
 SHOWN = 2000
@@ -49,14 +49,14 @@ _COLUMNS = {
 }
 
 
-def as_plain(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
-    """Return the frame with those of its columns made plain that are named.
+def as_plain(frame: pl.DataFrame, *columns: str, longest: int = LONGEST) -> pl.DataFrame:
+    """Return the frame with those of its columns made plain that are named, each text cut at `longest`.
 
     Not by map_elements: the engine's threads would wait for Python while sessions in Python wait for the engine, and
     ten sessions that opened at once stopped the server.
     """
     found = [column for column in columns if column in frame.columns]
-    made = {name: [None if text is None else plain(text) for text in frame[name]] for name in found}
+    made = {name: [None if text is None else plain(text, longest) for text in frame[name]] for name in found}
     return frame.with_columns(pl.Series(name, texts, dtype=pl.String) for name, texts in made.items())
 
 
