@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, astuple, dataclass
@@ -45,7 +46,19 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code."""
+    """Run one command and return the exit code; one process of several ends with it."""
+    try:
+        code = _main(arguments)
+    except Exception:
+        if devices().processes == 1:
+            raise
+        traceback.print_exc()
+        code = 1
+    devices().leave(code)
+    return code
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
@@ -132,9 +145,10 @@ def _add_reconstruct(commands: Any) -> None:
 def _reconstruct(options: argparse.Namespace) -> None:
     from defemb_core.reconstruction_files import save_reconstruction
 
-    settings, groups, shared = read_settings(options), read_groups(options), devices()
-    _say_ignored(settings)
+    shared = devices()
     with shared.together():
+        settings, groups = read_settings(options), read_groups(options)
+        _say_ignored(settings)
         if not shared.is_first:  # it takes its share of the work; the run is the first process's
             _rebuild(options, settings, groups, None)
             shared.part()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -173,9 +174,11 @@ class Devices:
         ill = torch.tensor([float(failure is not None)], device=self.device)
         with self._connected():
             failed = self._accelerator.reduce(ill, reduction="sum").item()
+            if failed:
+                _end_undisturbed()  # while all are here: none ends before all have come to the next line
             said: list[Failure | None] = gather_object([failure]) if failed else []
         if failed:
-            self._end_undisturbed()
+            self._cease()
             raise _in_one_sentence(said)
 
     def part(self) -> None:
@@ -199,7 +202,8 @@ class Devices:
         except (RuntimeError, MemoryError) as error:  # torch and gloo raise many kinds, all of them these two's
             if self.processes == 1:
                 raise
-            self._end_undisturbed(lost=True)
+            _end_undisturbed()
+            self._cease(lost=True)
             raise ProcessError(
                 f"rank {self.rank} of {self.processes} processes lost the others ({first_line(error)}); see what these "
                 "said, then go on with --resume",
@@ -207,8 +211,18 @@ class Devices:
             ) from error
         self._talk.over = before
 
+    def leave(self, code: int) -> None:
+        """End this process at once if it is one of several; alone it goes on.
+
+        torch's threads may still let go of what was exchanged, and abort a process that tidies up meanwhile.
+        """
+        if self.processes > 1:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
     def _cease(self, lost: bool = False) -> None:
-        """Exchange nothing more; a process that ends with its connections open may be aborted."""
+        """Exchange nothing more."""
         self._talk.over = True
         if self.processes > 1:
             import torch.distributed as connections
@@ -218,17 +232,17 @@ class Devices:
                 with suppress(RuntimeError):
                     connections.destroy_process_group()
 
-    def _end_undisturbed(self, lost: bool = False) -> None:
-        """Exchange nothing more, and let no launcher, which ends all when one has ended, cut off what is to be said."""
-        self._cease(lost)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
 
 @cache
 def devices() -> Devices:
     """Return how this process was started: the launcher says so in the environment; without one it is alone."""
     return Devices(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+
+
+def _end_undisturbed() -> None:
+    """Let no launcher, which ends all when one has ended, cut off what is to be said."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _fast_bfloat16(device: torch.device) -> bool:

@@ -176,7 +176,7 @@ RAISE_AT_UPDATE = """
 def test_an_error_of_one_process_ends_all_with_a_sentence_that_names_it(tmp_path, words, method, odd, said, code):
     out = tmp_path / "run"
     first, second = two(tmp_path, [*words, f"--method={method}", f"--out={out}"], odd)
-    assert (first[0], second[0]) == (code, code)
+    assert (first[0], second[0]) == (code, code), (first[1], second[1])
     last = first[1].splitlines()[-1]
     assert last.startswith(f"rank 1 of 2 processes: {said}")
     assert read_status(out).message == last
@@ -188,7 +188,7 @@ def test_an_error_of_one_process_ends_all_with_a_sentence_that_names_it(tmp_path
 def test_a_process_that_is_killed_ends_the_other(tmp_path, words):
     odd = RAISE_AT_UPDATE.format(what="os.kill(os.getpid(), 9)")
     first, second = two(tmp_path, [*words, "--method=trained", f"--out={tmp_path / 'run'}"], odd)
-    assert (first[0], second[0]) == (1, -9)
+    assert (first[0], second[0]) == (1, -9), first[1]
     assert first[1].splitlines()[-1].startswith("rank 0 of 2 processes lost the others (")
     assert read_status(tmp_path / "run").state == "failed"
 
@@ -196,7 +196,7 @@ def test_a_process_that_is_killed_ends_the_other(tmp_path, words):
 def test_a_mistake_of_the_first_process_is_heard_by_the_others(tmp_path, words, tiny_run):
     taken = shutil.copytree(tiny_run, tmp_path / "taken")
     first, second = two(tmp_path, [*words, "--method=frozen", f"--out={taken}"], "pass")
-    assert (first[0], second[0]) == (2, 2)
+    assert (first[0], second[0]) == (2, 2), (first[1], second[1])
     said = f"rank 0 of 2 processes: {str(taken)!r} exists and holds a complete run; name a new folder"
     assert first[1].splitlines()[-1] == said
     assert "complete run" not in second[1]
