@@ -47,7 +47,7 @@ def temporary_neighbour(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file and put it in the place of `path` once it is complete and on disk.
 
     Readers see the old content or the new one, never a part; of several writers the last one wins.

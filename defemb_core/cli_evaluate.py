@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from defemb_core.cache import write_text
-from defemb_core.cli_options import add_against, open_named
-from defemb_core.errors import ExportError, SettingsError
+from defemb_core.cli_options import add_against, named_tables, open_named, run_folder
+from defemb_core.comparison import PAIR, open_comparison, work_folder
+from defemb_core.errors import ExportError
+from defemb_core.evaluate import WHAT
 from defemb_core.evaluation.resampling import RESAMPLES
 from defemb_core.evaluation.word_similarity import PIECES
 from defemb_core.latex import latex_table
+from defemb_core.runs import read_status, working_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import polars as pl
 
-    from defemb_core.comparison import Comparison
+    from defemb_core.evaluate import Evaluation, Question
 
 SUFFIXES = (".csv", ".tex")
-SIMILARITY, RELATIONS, PROBING = "similarity", "relations", "probing"
+OPENING, MEASURING = "opening the tables", "measuring"
+SHARES = {OPENING: 0.4, MEASURING: 0.6}
 
 
 def add_evaluate(commands: Any) -> argparse.ArgumentParser:
@@ -32,8 +34,8 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
     add_against(parser)
     parser.add_argument(
         "--what",
-        choices=(SIMILARITY, RELATIONS, PROBING),
-        default=SIMILARITY,
+        choices=WHAT,
+        default=WHAT[0],
         help="similarity: people's scores of word pairs; relations: whether synonyms, hypernyms and co-hyponyms by "
         "WordNet are near; probing: whether a PLM that fills masks finds rare tokens (default: %(default)s)",
     )
@@ -62,63 +64,46 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
 
 
 def evaluate_lines(options: argparse.Namespace) -> list[str]:
-    """Do the command's work and return what it prints.
+    """Do the command's work, keep the figures in a directory within the run's, and return what it prints.
 
     Raises:
         DefembError: no such run or file, a file without pairs, a setting out of its range.
     """
+    from defemb_core.evaluate import Question
+
     _check_out(options)
-    if options.pairs and options.what != SIMILARITY:
-        raise SettingsError(f"--pairs belong to --what {SIMILARITY}, not to {options.what}")
-    if bool(options.word) != bool(options.sentence) or (options.word and options.what != PROBING):
-        raise SettingsError(f"--word and --sentence belong together, and to --what {PROBING}")
-    measure = {SIMILARITY: _similarity, RELATIONS: _relations, PROBING: _probing}[options.what]
-    figures, shown, caption, notes = measure(lambda: open_named(options), options)
-    wrote = _write(figures, latex_table(shown, f"{caption}."), options.out) if options.out else []
-    return [caption, *_aligned(shown), *notes, _P.format(options=options), *wrote]
+    question = Question(
+        options.what, tuple(options.pairs or ()), options.word_pieces, options.word, tuple(options.sentence or ()),
+        options.resamples, options.seed,
+    )  # fmt: skip
+    made = _evaluate(options, question)
+    wrote = _write(made, options.out) if options.out else []
+    return [made.caption, *_aligned(made.shown), *made.notes, _P.format(options=options), *wrote]
 
 
 _P = (
     "p: {options.resamples:,} paired resamples, two-sided, seed {options.seed}; not corrected for the number of lines, "
     "of twenty differences that are none one is below 0.05"
 )
-Measured = tuple["pl.DataFrame", "pl.DataFrame", str, list[str]]
 
 
-def _similarity(opened: Callable[[], Comparison], options: argparse.Namespace) -> Measured:
-    from defemb_core.evaluate import evaluate_similarity
-    from defemb_core.evaluation.pair_files import read_pairs, shipped_pairs
-    from defemb_core.evaluation.word_similarity import SimilaritySettings, side_by_side
+def _evaluate(options: argparse.Namespace, question: Question) -> Evaluation:
+    """Measure and keep; the status lies in the evaluation's directory while that lasts."""
+    from defemb_core.evaluate import evaluate
+    from defemb_core.evaluation_files import evaluation_folder, save_evaluation
 
-    settings = SimilaritySettings(options.word_pieces, options.resamples, options.seed)
-    sets = [read_pairs(file) for file in options.pairs] if options.pairs else shipped_pairs()
-    figures, notes = evaluate_similarity(opened(), sets, settings)
-    caption = "Spearman's correlation of cosines with human scores, 1 is best (in brackets 95 % of resampled pairs)"
-    return figures, side_by_side(figures), caption, notes
-
-
-def _relations(opened: Callable[[], Comparison], options: argparse.Namespace) -> Measured:
-    from defemb_core.evaluate import CAVEAT, evaluate_relations
-    from defemb_core.evaluation.relations import RelationSettings, relations_side_by_side
-
-    settings = RelationSettings(resamples=options.resamples, seed=options.seed)
-    figures, notes = evaluate_relations(opened(), settings)
-    caption = (
-        "Mean reciprocal rank of the nearest word that WordNet relates to a rebuilt token, 1 is best (in brackets 95 % "
-        "of resampled tokens), and the share of such words among the 3 and the 10 nearest"
-    )
-    return figures, relations_side_by_side(figures), caption, [*notes, CAVEAT]
-
-
-def _probing(opened: Callable[[], Comparison], options: argparse.Namespace) -> Measured:
-    from defemb_core.evaluate import evaluate_probing
-    from defemb_core.evaluation.probing import probes_side_by_side, summarise_probes
-
-    figures, notes = evaluate_probing(opened(), options.word, options.sentence or (), seed=options.seed)
-    caption = "Rank (1 is best) and probability of a token at the mask"
-    if options.word:
-        return figures, probes_side_by_side(figures), caption, notes
-    return figures, summarise_probes(figures, options.resamples, options.seed), f"{caption}, over all prompts", notes
+    named = open_named(options) if options.against else None
+    folder = work_folder(named, *named_tables(options)) if named else run_folder(options.run)
+    if not named and not (folder / PAIR).exists():
+        read_status(folder)  # refuses what is no run before a folder is made in it
+    place = evaluation_folder(folder, question)
+    with working_in(place, SHARES, resume=True, again=True) as reporter:
+        reporter(OPENING, 0, 1)
+        comparison = named or open_comparison(folder)
+        reporter(MEASURING, 0, 1)
+        made = evaluate(comparison, question)
+        save_evaluation(made, comparison.key, place)
+    return made
 
 
 def _check_out(options: argparse.Namespace) -> None:
@@ -131,12 +116,15 @@ def _check_out(options: argparse.Namespace) -> None:
         raise ExportError(f"{str(options.out)!r} exists; name another file or add --force")
 
 
-def _write(figures: pl.DataFrame, table: str, out: Path) -> list[str]:
+def _write(made: Evaluation, out: Path) -> list[str]:
     """Write the figures as CSV, or the table for LaTeX."""
     from defemb_core.text import formula_safe
 
+    is_csv = out.suffix.lower() == ".csv"
     try:
-        write_text(out, formula_safe(figures).write_csv() if out.suffix.lower() == ".csv" else table)
+        write_text(
+            out, formula_safe(made.figures).write_csv() if is_csv else latex_table(made.shown, f"{made.caption}.")
+        )
     except OSError as exc:
         raise ExportError(f"cannot write {str(out)!r} ({exc.strerror or exc}); name another file") from None
     return [f"wrote {out}"]

@@ -108,8 +108,14 @@ def open_named(options: argparse.Namespace) -> Comparison:
     from defemb_core.comparison import open_comparison
 
     if options.against:
-        return open_comparison(_run_or_checkpoint(options.run), against=_run_or_checkpoint(options.against))
+        second, first = named_tables(options)
+        return open_comparison(second, against=first)
     return open_comparison(run_folder(options.run))
+
+
+def named_tables(options: argparse.Namespace) -> tuple[str, str]:
+    """Return the second and the first table as `open_comparison` takes them, where --against names the first."""
+    return _run_or_checkpoint(options.run), _run_or_checkpoint(options.against)
 
 
 def _run_or_checkpoint(name: str) -> str:

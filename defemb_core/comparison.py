@@ -150,7 +150,7 @@ def open_comparison(folder: Path | str, load: Load = load_plm, against: str = ""
     """Open a complete run together with the PLM that it was made from, or any two tables of one vocabulary.
 
     Args:
-        folder: a run's directory; the folder of a pair (`pair_folder`); the name or folder of a checkpoint, or the
+        folder: a run's directory; the folder of a pair (`work_folder`); the name or folder of a checkpoint, or the
             file of a table (`read_table`), if `against` says what it is compared with.
         load: gives a PLM by name and revision; a program that keeps PLMs in memory passes its own.
         against: the first table: a run's directory, a checkpoint's name or folder, or a table's file; empty for the
@@ -192,12 +192,19 @@ def _with_file(folder: str, against: str, is_first: bool, load: Load) -> Compari
     return Comparison(plm, second, None if first is plm else first, names)
 
 
-def pair_folder(comparison: Comparison, folder: str, against: str) -> Path:
-    """Return a folder for work on two tables that are no run and its PLM's; `open_comparison` opens it as a run's.
+def work_folder(comparison: Comparison, folder: str, against: str) -> Path:
+    """Return the folder for work on two tables, which `open_comparison` opens: the run's, or one of the pair's own.
+
+    Args:
+        comparison: of the two.
+        folder: as `open_comparison` took it.
+        against: as `open_comparison` took it.
 
     Raises:
         RunError: the cache folder cannot be written.
     """
+    if comparison.is_usual:
+        return Path(folder)
     place = cache_folder() / "pairs" / comparison.key[:32]
     if not (place / PAIR).is_file():
         try:

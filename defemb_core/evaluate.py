@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -10,12 +12,30 @@ import polars as pl
 from defemb_core.comparison import Comparison
 from defemb_core.dictionaries.wordnet import load_wordnet
 from defemb_core.dictionaries.wordnet_hypernyms import load_hypernyms
-from defemb_core.errors import EvaluationError
+from defemb_core.errors import EvaluationError, SettingsError
 from defemb_core.evaluation.held_out import held_out_rows
-from defemb_core.evaluation.pair_files import PairSet
-from defemb_core.evaluation.probing import definition_probes, probe_masks, sentence_probes
-from defemb_core.evaluation.relations import RelationSettings, measure_relations, related_tokens
-from defemb_core.evaluation.word_similarity import SimilaritySettings, locate_pairs, measure_similarity
+from defemb_core.evaluation.pair_files import PairSet, read_pairs, shipped_pairs
+from defemb_core.evaluation.probing import (
+    definition_probes,
+    probe_masks,
+    probes_side_by_side,
+    sentence_probes,
+    summarise_probes,
+)
+from defemb_core.evaluation.relations import (
+    RelationSettings,
+    measure_relations,
+    related_tokens,
+    relations_side_by_side,
+)
+from defemb_core.evaluation.resampling import RESAMPLES
+from defemb_core.evaluation.word_similarity import (
+    Pieces,
+    SimilaritySettings,
+    locate_pairs,
+    measure_similarity,
+    side_by_side,
+)
 from defemb_core.reconstruction import Reconstruction
 
 CAVEAT = (
@@ -24,6 +44,112 @@ CAVEAT = (
     "told of the rows"
 )
 RARE, REBUILT, CHANGED, HELD_OUT = "low-frequency token", "rebuilt token", "changed token", "held-out token"
+What = Literal["similarity", "relations", "probing"]
+WHAT: tuple[What, ...] = get_args(What)
+CAPTIONS = {
+    "similarity": "Spearman's correlation of cosines with human scores, 1 is best (in brackets 95 % of resampled "
+    "pairs)",
+    "relations": "Mean reciprocal rank of the nearest word that WordNet relates to a rebuilt token, 1 is best (in "
+    "brackets 95 % of resampled tokens), and the share of such words among the 3 and the 10 nearest",
+    "probing": "Rank (1 is best) and probability of a token at the mask",
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be measured of two tables.
+
+    Attributes:
+        what: "similarity" (people's scores of word pairs), "relations" (whether words that WordNet relates are near)
+            or "probing" (whether a PLM that fills masks finds tokens).
+        pairs: files of word pairs for similarity; none for the shipped sets.
+        pieces: of similarity, see SimilaritySettings.
+        word, sentences: of probing, see evaluate_probing.
+        resamples, seed: of the intervals.
+
+    Raises:
+        SettingsError: a value is outside its range, or belongs to something else than `what`.
+    """
+
+    what: What = "similarity"
+    pairs: tuple[str, ...] = ()
+    pieces: Pieces = "mean"
+    word: str = ""
+    sentences: tuple[str, ...] = ()
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.what not in WHAT:
+            raise SettingsError(f"{self.what!r} cannot be measured; choose from {', '.join(WHAT)}")
+        if self.pairs and self.what != "similarity":
+            raise SettingsError(f"--pairs belong to --what similarity, not to {self.what}")
+        if bool(self.word) != bool(self.sentences) or (self.word and self.what != "probing"):
+            raise SettingsError("--word and --sentence belong together, and to --what probing")
+        SimilaritySettings(self.pieces, self.resamples, self.seed)  # refuses what is out of range
+
+    def arguments(self) -> list[str]:
+        """Return the options of the command `evaluate` that ask this."""
+        # With "=": a value may begin with a dash.
+        words = [f"--what={self.what}", f"--word-pieces={self.pieces}"]
+        words += [f"--resamples={self.resamples}", f"--seed={self.seed}"]
+        words += [f"--pairs={file}" for file in self.pairs]
+        words += [f"--word={self.word}"] if self.word else []
+        return words + [f"--sentence={sentence}" for sentence in self.sentences]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What was measured.
+
+    Attributes:
+        question: what was asked.
+        figures: a line a figure: the frame of measure_similarity, measure_relations or probe_masks.
+        notes: sentences on how to read them.
+    """
+
+    question: Question
+    figures: pl.DataFrame
+    notes: list[str]
+
+    @property
+    def shown(self) -> pl.DataFrame:
+        """The figures for a reader: both tables side by side."""
+        if self.question.what == "similarity":
+            return side_by_side(self.figures)
+        if self.question.what == "relations":
+            return relations_side_by_side(self.figures)
+        if self.question.word:
+            return probes_side_by_side(self.figures)
+        return summarise_probes(self.figures, self.question.resamples, self.question.seed)
+
+    @property
+    def caption(self) -> str:
+        """What the figures are, without a full stop."""
+        several = self.question.what == "probing" and not self.question.word
+        return f"{CAPTIONS[self.question.what]}{', over all prompts' if several else ''}"
+
+
+def evaluate(comparison: Comparison, question: Question | None = None) -> Evaluation:
+    """Measure what is asked of two tables, the original's and the rebuilt's rows in each other's place.
+
+    Args:
+        comparison: of two tables.
+        question: by default word similarity on the shipped sets.
+
+    Raises:
+        DefembError: as evaluate_similarity, evaluate_relations and evaluate_probing do, and read_pairs.
+    """
+    question = question or Question()
+    if question.what == "similarity":
+        sets = [read_pairs(file) for file in question.pairs] or shipped_pairs()
+        settings = SimilaritySettings(question.pieces, question.resamples, question.seed)
+        return Evaluation(question, *evaluate_similarity(comparison, sets, settings))
+    if question.what == "relations":
+        asked = RelationSettings(resamples=question.resamples, seed=question.seed)
+        figures, notes = evaluate_relations(comparison, asked)
+        return Evaluation(question, figures, [*notes, CAVEAT])
+    return Evaluation(question, *evaluate_probing(comparison, question.word, question.sentences, seed=question.seed))
 
 
 def evaluate_similarity(

@@ -108,7 +108,11 @@ def list_runs(folder: Path | None = None) -> list[tuple[Path, Status]]:
 
 def analysis_status(folder: Path) -> Status | None:
     """Return the status of the search for neighbours and maps of the run in `folder`, None if it was never begun."""
-    job = folder / ANALYSIS
+    return job_status(folder / ANALYSIS)
+
+
+def job_status(job: Path) -> Status | None:
+    """Return the status of the work in a folder within a run's, None if it was never begun."""
     return read_status(job) if (job / STATUS).exists() else None
 
 
@@ -138,10 +142,9 @@ def delete_run(folder: Path) -> None:
     """Delete a run's directory.
 
     Raises:
-        RunError: a process is at work on it or on its analysis, or it is no run.
+        RunError: a process is at work on it, on its analysis or on an evaluation, or it is no run.
     """
-    analysis = analysis_status(folder)
-    if read_status(folder).is_active or (analysis and analysis.is_active):
+    if read_status(folder).is_active or any(read_status(status.parent).is_active for status in folder.rglob(STATUS)):
         raise RunError(f"run {folder.name!r} is running; cancel it, or wait for its maps, before you delete it")
     shutil.rmtree(folder)
 

@@ -35,7 +35,7 @@ regions = right.toggle(
 )  # fmt: skip
 search_to_select(changes, comparison.key)
 if analysis is None:
-    find_maps(state.analysis_folder(comparison), settings)
+    find_maps(state.work_folder(comparison), settings)
     show_linked_maps(state.pca_of(comparison), comparison, changes, by, view)
     st.caption("Until then: all rows of both tables on the original's first two principal directions (PCA).")
 else:

@@ -20,7 +20,7 @@ view = st.segmented_control(
 if view == TOKEN:
     left, right = st.columns([3, 4], gap="large")
     with left:
-        token = pick_token(comparison, changes, state.analysis_folder(comparison))
+        token = pick_token(comparison, changes, state.work_folder(comparison))
     with right:
         show_token(comparison, changes, token)
     show_neighbours(comparison, token)

@@ -4,11 +4,14 @@ Some of its tokens are what a page must not fall for: HTML, Markdown, LaTeX, a f
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from unittest import mock
 
+import pytest
 import tiny_plm
 import tiny_wordnet
 from tiny import BERT_SPECIAL
@@ -62,6 +65,14 @@ class World:
             "DEFEMB_DATA": str(self.folder / "data"),
             "HF_HUB_OFFLINE": "1",
         }
+
+    @contextmanager
+    def entered(self) -> Iterator[pytest.MonkeyPatch]:
+        """Have the environment be the world's."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.variables.items():
+                patch.setenv(name, value)
+            yield patch
 
 
 def build_world(folder: Path) -> World:

@@ -19,7 +19,7 @@ ORDER = [
     "projection", "umap_projection", "clusters",
     "baselines", "methods", "relevance", "reconstruction", "reconstruction_files", "sizes", "costs", "estimate",
     "export_formats", "import_table", "comparison", "projection_settings", "analysis_files", "analysis", "trial",
-    "trial_files", "evaluate", "selections", "palette", "figures",
+    "trial_files", "evaluate", "evaluation_files", "selections", "palette", "figures",
     "export_card", "export_place", "export_tensors", "export_check", "export_checkpoint", "export", "hub_upload",
     "report_style", "report_parts", "report", "runs", "processes", "terminal",
     "cli_options", "cli_export", "cli_estimate", "cli_dictionary", "cli_analyse", "cli_report", "cli_evaluate", "cli",

@@ -15,9 +15,7 @@ from defemb_core.latex import latex_table, latex_text
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     world = build_world(tmp_path_factory.mktemp("world"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in world.variables.items():
-            patch.setenv(name, value)
+    with world.entered():
         make_run(world, analyse=False)
         yield world
 
@@ -129,7 +127,7 @@ def test_words_that_no_tokenizer_knows(world, tmp_path, capsys):
 
 def test_no_run(world, tmp_path, capsys):
     assert evaluate(tmp_path / "nothing") == 2
-    assert "config.json is missing" in capsys.readouterr().err
+    assert "is no run: it has no readable status.json" in capsys.readouterr().err
 
 
 def test_latex_sets_any_text_letter_by_letter():

@@ -14,9 +14,9 @@ from defemb_core.comparison import (
     Comparison,
     isotropy_of,
     open_comparison,
-    pair_folder,
     row_cosines,
     token_changes,
+    work_folder,
 )
 from defemb_core.errors import RunError, SettingsError
 from defemb_core.frequency import plm_vocabulary
@@ -227,17 +227,17 @@ def test_tables_of_other_shapes_are_refused(tiny_plm):
 def test_the_folder_of_a_pair_opens_it_again(two_runs):
     one, two = map(str, two_runs)
     made = open_comparison(two, against=one)
-    again = open_comparison(pair_folder(made, two, one))
+    again = open_comparison(work_folder(made, two, one))
     assert (again.key, again.names) == (made.key, made.names)
-    (pair_folder(made, two, one) / "pair.json").write_text("[")
+    (work_folder(made, two, one) / "pair.json").write_text("[")
     with pytest.raises(RunError, match="does not say which tables are compared; delete it"):
-        open_comparison(pair_folder(made, two, one))
+        open_comparison(work_folder(made, two, one))
 
 
 def test_a_pair_is_analysed_in_its_folder_by_the_command_line(two_runs, quick_maps):
     one, two = map(str, two_runs)
     made = open_comparison(two, against=one)
-    folder = pair_folder(made, two, one)
+    folder = work_folder(made, two, one)
     assert main(["analyse", str(folder)]) == 0
     assert analysis_status(folder).state == "complete"
     found = read_analysis(made)

@@ -1,21 +1,25 @@
 """The page Evidence: what it says of two tables, of the user's own pairs, and when there is nothing to say."""
 
+import os
+import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
-from app_support import WORDS, build_world, make_run
+import streamlit as st
+from app_support import WORDS, build_world, make_run, set_status
 from lexicon import write_lexicon
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from defemb_core.cli import main
 from defemb_core.comparison import open_comparison
+from defemb_core.errors import RunError
 from defemb_core.evaluate import CAVEAT, evaluate_similarity
-from defemb_core.evaluation.pair_files import PairSet, shipped_pairs
+from defemb_core.evaluation.pair_files import keep_pairs, shipped_pairs
 from defemb_core.evaluation.relations import RELATION_SCHEMA
 from defemb_core.evaluation.word_similarity import side_by_side
-from pages.shared import relations
+from defemb_core.runs import delete_run, identity
 
 APP = Path(__file__).parents[1] / "app.py"
 
@@ -23,9 +27,7 @@ APP = Path(__file__).parents[1] / "app.py"
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     world = build_world(tmp_path_factory.mktemp("world"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in world.variables.items():
-            patch.setenv(name, value)
+    with world.entered():
         make_run(world, analyse=False)
     return world
 
@@ -37,6 +39,19 @@ def _apart(world, monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
     monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", type("Routed", (PagesManager,), {}))
+
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch):
+    """What would start processes does their work here and now; the names of the jobs."""
+    jobs = []
+
+    def work(arguments, folder):
+        jobs.append(folder.name)
+        assert main(arguments) in (0, 2)
+
+    monkeypatch.setattr("pages.shared.evaluations.start_run", work)
+    return jobs
 
 
 def opened(world, **state):
@@ -56,9 +71,9 @@ def control(app, key):
     return next(found for found in app.button_group if found.key == key)
 
 
-def own_set(name="<b>mine</b>.tsv"):
-    lines = [(a, b, float(i % 7)) for i, (a, b) in enumerate(zip(WORDS[::2], WORDS[1::2], strict=False))]
-    return PairSet(name, pl.DataFrame(lines, ["word1", "word2", "score"], orient="row"))
+def own_pairs(name="<b>mine</b>.tsv"):
+    lines = [f"{a}\t{b}\t{i % 7}" for i, (a, b) in enumerate(zip(WORDS[::2], WORDS[1::2], strict=False))]
+    return keep_pairs("\n".join(lines).encode(), name)
 
 
 def test_the_figures_are_the_cores(world):
@@ -84,14 +99,14 @@ def test_parts_and_the_rule_for_pieces(world):
     control(app, "several").set_value("skip")
     app.run()
     # The shipped words are no tokens of this PLM: in pieces they are judged, as whole tokens hardly any is.
-    assert app.error or max(frame(app, "set")["pairs"]) < 30
+    assert any("there is none of which each word is whole" in warning.value for warning in app.warning)
 
 
 def test_own_pairs_come_after_the_shipped_ones_as_text(world, monkeypatch):
-    monkeypatch.setattr("pages.shared.similarity.own_pairs", lambda: [own_set()])
+    monkeypatch.setattr("pages.shared.similarity.own_pairs", lambda: [own_pairs()])
     app = opened(world)
     found = frame(app, "set")
-    assert found["set"].to_list()[-1] == "<b>mine</b>.tsv"
+    assert found["set"].to_list()[-1] == "<b>mine<_b>"
     assert found["pairs"].to_list()[-1] == len(WORDS) // 2
     figure = next(chart for chart in app.get("plotly_chart"))
     assert "<b>mine" not in figure.proto.spec.replace("&lt;b&gt;mine", "")
@@ -106,23 +121,43 @@ def test_an_upload_that_is_no_file_of_pairs_is_said_and_the_rest_stands(world):
     assert frame(app, "set").height == 7
 
 
-def test_low_frequency_semantics_wait_to_be_asked(world, monkeypatch):
+def test_low_frequency_semantics_are_measured_once(world, monkeypatch, started):
     line = {"relation": "synonyms", "group": "rare", "tokens": 12, "mrr": 0.25, "low": 0.2, "high": 0.3}
     line |= {"precision_3": 0.1, "precision_10": 0.05}
     made = pl.DataFrame([{**line, "table": "original"}, {**line, "table": "rebuilt"}], RELATION_SCHEMA)
-    asked = []
-    monkeypatch.setattr(relations, "evaluate_relations", lambda comparison: asked.append(1) or (made, ["a note"]))
-    relations._relations.clear()
+    shutil.rmtree(world.run / "evaluations", ignore_errors=True)
     app = opened(world)
-    assert not asked
-    next(button for button in app.button if button.key == "relate").click()
+    (failed,) = [warning.value.replace("\\", "") for warning in app.warning]
+    assert "failed. none of the new rows is a word that WordNet relates" in failed
+    assert started.count("relations") == 1
+    app.run()
+    assert started.count("relations") == 1  # what failed is not tried again unasked
+    monkeypatch.setattr("defemb_core.evaluate.evaluate_relations", lambda *asked: (made, ["a <b>note</b>"]))
+    next(button for button in app.button if button.key == "again-relations").click()
     app.run()
     assert not app.exception
     assert frame(app, "relation")["original"].to_list() == ["0.250 (0.200 to 0.300)"]
     assert any(CAVEAT in warning.value for warning in app.warning)
+    st.cache_resource.clear()  # as of another server
+    assert frame(opened(world), "relation").height == 1
+    assert started.count("relations") == 2
+    shutil.rmtree(world.run / "evaluations" / "relations")
     app.run()
-    assert len(asked) == 1  # kept
-    relations._relations.clear()
+    assert started.count("relations") == 3  # what has gone is measured again
+
+
+def test_a_measurement_is_watched_until_it_ends(world, started):
+    job = world.run / "evaluations" / "similarity"
+    alive = {"state": "running", "stage": "measuring", "fraction": 0.4, **identity(os.getpid())}
+    opened(world)
+    set_status(job, **alive)
+    with_bar = opened(world)
+    assert "Comparing cosines with human scores: measuring" in with_bar.get("progress")[0].proto.text
+    assert not [table for table in with_bar.dataframe if "set" in table.value.columns]
+    with pytest.raises(RunError, match="is running; cancel it"):
+        delete_run(world.run)
+    set_status(job, state="complete")
+    assert frame(opened(world), "set").height == 7
 
 
 def test_a_plm_without_a_head_is_said(world):
@@ -150,7 +185,11 @@ def test_masked_words_of_a_plm_with_a_head(world, tmp_path, monkeypatch):
     app.text_area(key="probed-in").set_value("nothing")
     next(button for button in app.button if button.label == "Probe").click()
     app.run()
-    assert "does not contain" in app.error[0].value
+    assert any("does not contain" in warning.value for warning in app.warning)
+    app.text_input(key="probed").set_value("")
+    next(button for button in app.button if button.label == "Probe").click()
+    app.run()
+    assert "Write a word and, one a line, sentences" in app.error[0].value
 
 
 def test_without_a_run_the_page_says_what_to_do(world, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import tiny_plm
 from tiny_export import rebuild, with_odd_tokens
 
 from defemb_core.cli import main
-from defemb_core.comparison import open_comparison, pair_folder
+from defemb_core.comparison import open_comparison, work_folder
 from defemb_core.errors import SettingsError, TableError
 from defemb_core.export import export
 from defemb_core.export_formats import FORMATS
@@ -171,7 +171,7 @@ def test_a_file_against_a_run(plm, made, run, tmp_path):
     found = open_comparison(run, against=str(out))
     assert found.names == ("table.txt", "run")
     assert not found.changed.any()
-    again = open_comparison(pair_folder(found, str(run), str(out)))
+    again = open_comparison(work_folder(found, str(run), str(out)))
     assert (again.key, again.names) == (found.key, found.names)
 
 

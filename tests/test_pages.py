@@ -57,9 +57,7 @@ DEFINED = len(WORDS) + len(DEFINED_HOSTILE) + 1  # and the letter b, which the l
 def world(tmp_path_factory):
     """A PLM, a lexicon and one finished, analysed run; its UMAP maps are stand-ins, the real ones cost a minute."""
     world = build_world(tmp_path_factory.mktemp("world"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in world.variables.items():
-            patch.setenv(name, value)
+    with world.entered() as patch:
         patch.setattr("defemb_core.analysis.project_umap", _flat_map)
         make_run(world)
     return world

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
 from dataclasses import dataclass, field
 from math import isfinite
@@ -11,6 +12,7 @@ from typing import Final
 
 import polars as pl
 
+from defemb_core.cache import cache_folder, write_atomically
 from defemb_core.errors import EvaluationError
 
 SHIPPED: Final = {
@@ -85,6 +87,29 @@ def read_pairs(path: Path | str) -> PairSet:
     except (OSError, ValueError) as exc:  # the second: a NUL in the name
         why = getattr(exc, "strerror", None) or exc
         raise EvaluationError(f"cannot read word pairs from {str(path)!r} ({why}); name a file") from None
+
+
+def keep_pairs(content: bytes, name: str) -> Path:
+    """Keep a file of word pairs that has no place on this machine yet; return where it lies.
+
+    Args:
+        content: the file's bytes.
+        name: what the file was called where it came from.
+
+    Raises:
+        EvaluationError: it holds no pairs with scores, or the cache folder cannot be written.
+    """
+    parse_pairs(content, name)
+    digest = hashlib.sha256(content).hexdigest()[:32]
+    path = cache_folder() / "word-pairs" / digest / (re.sub(r"[/\\\x00-\x1f]", "_", name)[:60].strip(". ") or "pairs")
+    try:
+        write_atomically(path, lambda to: to.write_bytes(content))
+    except OSError as exc:
+        raise EvaluationError(
+            f"cannot write to the cache folder {str(cache_folder())!r} ({exc.strerror or exc}); set DEFEMB_CACHE to a "
+            "folder with space that you may write to"
+        ) from None
+    return path
 
 
 def parse_pairs(content: bytes, name: str) -> PairSet:

@@ -4,10 +4,10 @@ import polars as pl
 import streamlit as st
 
 from defemb_core.comparison import Comparison
-from defemb_core.errors import DefembError
-from defemb_core.evaluate import evaluate_probing
-from defemb_core.evaluation.probing import probes_side_by_side, summarise_probes
+from defemb_core.errors import SettingsError
+from defemb_core.evaluate import Question
 from pages.shared.downloads import offer_figures
+from pages.shared.evaluations import evaluation_of
 from pages.shared.tables import as_plain
 from pages.shared.text import as_text
 
@@ -47,23 +47,18 @@ def show_probing(comparison: Comparison) -> None:
     if key != comparison.key:
         return
     try:
-        probed, notes = _probed(comparison, key, comparison.names, word, lines)
-    except DefembError as exc:
-        st.error(as_text(str(exc)), icon=":material/error:")
+        question = Question("probing", word=word, sentences=lines)
+    except SettingsError:
+        st.error("Write a word and, one a line, sentences with it; or neither.", icon=":material/error:")
         return
-    shown = probes_side_by_side(probed) if word else summarise_probes(probed)
+    measured = evaluation_of(comparison, question, "Filling masks with both tables")
+    if measured is None:
+        return
+    shown = measured.shown
     texts = [name for name, kind in shown.schema.items() if kind == pl.String]
     st.dataframe(
         as_plain(shown, *texts, longest=200), column_config=None if word else COLUMNS, hide_index=True, key="probes"
     )
-    offer_figures("masked-words", probed, shown, CAPTION)
-    for note in notes:
+    offer_figures("masked-words", measured.figures, shown, CAPTION)
+    for note in measured.notes:
         st.caption(as_text(note))
-
-
-@st.cache_resource(max_entries=12, show_spinner="Filling masks with both tables")
-def _probed(
-    _comparison: Comparison, key: str, names: tuple[str, str], word: str, sentences: tuple[str, ...]
-) -> tuple[pl.DataFrame, list[str]]:
-    del key, names
-    return evaluate_probing(_comparison, word, sentences)

@@ -1,13 +1,15 @@
-"""Low-frequency semantics of the two tables: asked for, then a table and its downloads."""
+"""Low-frequency semantics of the two tables: a table and its downloads."""
 
 import polars as pl
 import streamlit as st
 
 from defemb_core.comparison import Comparison
-from defemb_core.evaluate import CAVEAT, evaluate_relations
-from defemb_core.evaluation.relations import RELATIONS, relations_side_by_side
+from defemb_core.evaluate import CAVEAT, Question
+from defemb_core.evaluation.relations import RELATIONS
 from defemb_core.text import plain
 from pages.shared.downloads import offer_figures
+from pages.shared.evaluations import evaluation_of
+from pages.shared.text import as_text
 
 WHAT = """For tokens with a new row that are words of WordNet: how near, in the full space, the words are that WordNet
 relates to them. **Synonyms** share a sense, **hypernyms** are the broader words, **co-hyponyms** share a broader word.
@@ -32,19 +34,15 @@ among ten."
 
 
 def show_relations(comparison: Comparison) -> None:
-    """Show how near related words are, once the user has asked for it: it takes some ten seconds."""
-    measured = st.session_state.setdefault("related", set())
-    if comparison.key not in measured:
-        if not st.button("Measure", icon=":material/play_arrow:", key="relate", help="Some ten seconds, once."):
-            return
-        measured.add(comparison.key)
-        st.rerun()  # without the button
-    figures, notes = _relations(comparison, comparison.key, comparison.names)
+    """Show how near related words are."""
+    measured = evaluation_of(comparison, Question("relations"), "Ranking neighbours of rebuilt tokens")
+    if measured is None:
+        return
     relation = st.segmented_control(
         "Relation", RELATIONS, default=RELATIONS[0], required=True, key="relation", bind="query-params"
     )
     st.caption("Mean reciprocal rank (MRR) of the nearest such word, 1 is best, and their share (P) among the nearest.")
-    shown = relations_side_by_side(figures)
+    shown = measured.shown
     told = dict.fromkeys(comparison.names, MRR) | {name: PRECISION for name in shown.columns if name.startswith("P@")}
     columns = {name: st.column_config.TextColumn(plain(name, 80), help=text) for name, text in told.items()}
     st.dataframe(
@@ -53,13 +51,8 @@ def show_relations(comparison: Comparison) -> None:
         hide_index=True,
         key="relations",
     )
-    offer_figures("low-frequency-semantics", figures, shown, CAPTION)
+    offer_figures("low-frequency-semantics", measured.figures, shown, CAPTION)
     st.warning(f"Read with care: {CAVEAT}.", icon=":material/priority_high:")
-    for note in notes:
-        st.caption(note)
-
-
-@st.cache_resource(max_entries=6, show_spinner="Ranking neighbours of rebuilt tokens")
-def _relations(_comparison: Comparison, key: str, names: tuple[str, str]) -> tuple[pl.DataFrame, list[str]]:
-    del key, names
-    return evaluate_relations(_comparison)
+    for note in measured.notes:
+        if note != CAVEAT:
+            st.caption(as_text(note))

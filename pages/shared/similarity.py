@@ -1,19 +1,20 @@
 """Word similarity of the two tables: which pairs count, the chart, the table, the downloads."""
 
-import hashlib
+from pathlib import Path
 
 import polars as pl
 import streamlit as st
 
 from defemb_core.comparison import Comparison
 from defemb_core.errors import EvaluationError
-from defemb_core.evaluate import evaluate_similarity
-from defemb_core.evaluation.pair_files import PairSet, parse_pairs, shipped_pairs
-from defemb_core.evaluation.word_similarity import ALL, PIECES, Pieces, SimilaritySettings, side_by_side
+from defemb_core.evaluate import Evaluation, Question
+from defemb_core.evaluation.pair_files import keep_pairs
+from defemb_core.evaluation.word_similarity import ALL, PIECES
 from defemb_core.palette import table_colours
 from defemb_core.text import plain
 from pages.shared import charts
 from pages.shared.downloads import offer_figures
+from pages.shared.evaluations import evaluation_of
 from pages.shared.tables import as_plain
 from pages.shared.text import as_text
 
@@ -42,14 +43,21 @@ CORRELATION = "Spearman's rank correlation of the pairs' cosines with people's s
 95 % of resamples of the pairs."
 
 
-def show_similarity(comparison: Comparison, own: list[PairSet]) -> None:
-    """Show all of it, for the shipped sets and the user's own after them."""
+def show_similarity(comparison: Comparison, own: list[Path]) -> None:
+    """Show all of it, for the shipped sets and the files of the user's own after them."""
     parts, rule = st.columns([5, 2])
     pieces = rule.segmented_control(
         "Words of several pieces", PIECES, default=PIECES[0], required=True, format_func=RULES.__getitem__,
         key="several", help=SEVERAL, bind="query-params",
     )  # fmt: skip
-    similarity, notes = similarity_of(comparison, own, pieces)
+    asked = {"Comparing cosines with human scores": Question(pieces=pieces)}
+    if own:
+        asked["Your own word pairs"] = Question(pairs=tuple(map(str, own)), pieces=pieces)
+    found = [evaluation_of(comparison, question, title) for title, question in asked.items()]
+    measured = [one for one in found if one]
+    if not measured:
+        return
+    similarity = pl.concat([one.figures for one in measured])
     known = similarity["part"].unique(maintain_order=True).to_list()
     part = parts.segmented_control(
         "Pairs", known, default=ALL, required=True, key="part", help=PARTS, bind="query-params"
@@ -59,14 +67,14 @@ def show_similarity(comparison: Comparison, own: list[PairSet]) -> None:
     if chosen["spearman"].is_not_null().any():
         figure = charts.figures().similarity_figure(similarity, part, table_colours(comparison.names))
         charts.show(figure, "similarity")
-    _show_figures(similarity, part, comparison.names)
+    _show_figures(measured, part, comparison.names)
     with st.expander("What was read", icon=":material/fact_check:"):
-        for note in notes:
+        for note in (note for one in measured for note in one.notes):
             st.text(note)
 
 
-def own_pairs() -> list[PairSet]:
-    """Return the files of pairs that the user has chosen here; what is no such file is said."""
+def own_pairs() -> list[Path]:
+    """Return where the files of pairs lie that the user has chosen here; what is no such file is said."""
     files = st.file_uploader(
         "Your own word pairs", accept_multiple_files=True, key="pairs",
         help="Text or CSV, a line a pair: word, word, score; separated by tabs, commas, semicolons or blanks, with or "
@@ -75,24 +83,10 @@ def own_pairs() -> list[PairSet]:
     found = []
     for file in files:
         try:
-            found.append(parse_pairs(file.getvalue(), file.name))
+            found.append(keep_pairs(file.getvalue(), file.name))
         except EvaluationError as exc:
             st.error(as_text(str(exc)), icon=":material/error:")
     return found
-
-
-def similarity_of(comparison: Comparison, own: list[PairSet], pieces: Pieces) -> tuple[pl.DataFrame, list[str]]:
-    """Return both tables' word similarity on all sets, and how these were read."""
-    key = hashlib.sha256(repr([(one.name, one.pairs.rows()) for one in own]).encode()).hexdigest()
-    return _similarity(comparison, own, comparison.key, comparison.names, key, pieces)
-
-
-@st.cache_resource(max_entries=12, show_spinner="Comparing cosines with human scores")
-def _similarity(
-    _comparison: Comparison, _own: list[PairSet], key: str, names: tuple[str, str], own: str, pieces: Pieces
-) -> tuple[pl.DataFrame, list[str]]:
-    del key, names, own
-    return evaluate_similarity(_comparison, [*shipped_pairs(), *_own], SimilaritySettings(pieces))
 
 
 def _in_words(chosen: pl.DataFrame, names: tuple[str, str]) -> str:
@@ -106,11 +100,11 @@ def _in_words(chosen: pl.DataFrame, names: tuple[str, str]) -> str:
     return f"Of {judged.height} sets, {second} agrees better with people than {first} on {told[0]}, worse on {told[1]}."
 
 
-def _show_figures(similarity: pl.DataFrame, part: str, names: tuple[str, str]) -> None:
-    shown = side_by_side(similarity)
+def _show_figures(measured: list[Evaluation], part: str, names: tuple[str, str]) -> None:
+    shown = pl.concat([one.shown for one in measured])
     columns = FIGURES | {name: st.column_config.TextColumn(plain(name), help=CORRELATION) for name in names}
     st.dataframe(
         as_plain(shown.filter(pl.col("part") == part), "set"),
         column_config=columns, hide_index=True, key="similarity-figures",
     )  # fmt: skip
-    offer_figures("word-similarity", similarity, shown, CAPTION)
+    offer_figures("word-similarity", pl.concat([one.figures for one in measured]), shown, CAPTION)

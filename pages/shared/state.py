@@ -14,7 +14,8 @@ import polars as pl
 import streamlit as st
 
 from defemb_core.analysis import Analysis, known_neighbours, read_analysis
-from defemb_core.comparison import Comparison, open_comparison, pair_folder, token_changes
+from defemb_core.comparison import Comparison, open_comparison, token_changes
+from defemb_core.comparison import work_folder as folder_for
 from defemb_core.dictionaries import GLOSSARY, Dictionary, load_dictionary, parts_of
 from defemb_core.dictionaries.glossary_files import user_glossary
 from defemb_core.frequency import Groups, Source, default_source, plm_vocabulary
@@ -201,10 +202,9 @@ def _comparison(second: str, first: str, stamps: tuple[float, ...]) -> Compariso
     return open_comparison(second, plm_named, first)
 
 
-def analysis_folder(comparison: Comparison) -> Path:
-    """Return the folder to find the two tables' neighbours and maps in: the run's, or one of the pair's own."""
-    second, first = compared()
-    return Path(second) if comparison.is_usual else pair_folder(comparison, second, first)
+def work_folder(comparison: Comparison) -> Path:
+    """Return the folder for background work on the two tables: the run's, or one of the pair's own."""
+    return folder_for(comparison, *compared())
 
 
 def analysis_of(comparison: Comparison, settings: ProjectionSettings | None = None) -> Analysis | None:

@@ -68,7 +68,7 @@ def show_trial(comparison: Comparison, changes: pl.DataFrame) -> None:
 
 def _trials_or_stop(comparison: Comparison) -> TrialMaps:
     """Return the maps; where they have not been fitted yet, have that done in the background and end the page."""
-    trials, folder = state.trials_of(comparison), state.analysis_folder(comparison)
+    trials, folder = state.trials_of(comparison), state.work_folder(comparison)
     if trials is not None:
         return trials
     status = analysis_status(folder)

@@ -26,9 +26,7 @@ if not (CHROMIUM or MUST_RUN):
 def world(tmp_path_factory):
     """A finished run of a tiny PLM, hostile tokens among its rows; its maps are PCA."""
     world = build_world(tmp_path_factory.mktemp("maps"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in world.variables.items():
-            patch.setenv(name, value)
+    with world.entered():
         folder = make_run(world, analyse=False)
         comparison = open_comparison(world.run)
     # As if it had failed, so that no page starts it.

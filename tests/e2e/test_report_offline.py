@@ -18,9 +18,7 @@ if not (CHROMIUM or MUST_RUN):
 def report(tmp_path_factory):
     """The report of a run whose tokens would like to be markup."""
     world = build_world(tmp_path_factory.mktemp("reported"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in world.variables.items():
-            patch.setenv(name, value)
+    with world.entered():
         run = make_run(world, analyse=False)
         assert main(["report", str(run), "--out", str(world.folder / "report.html")]) == 0
     return world.folder / "report.html"

@@ -18,9 +18,7 @@ if not (CHROMIUM or MUST_RUN):
 def served(serve, tmp_path_factory):
     """A server with one run, and a copy of it."""
     world = build_world(tmp_path_factory.mktemp("spectrum"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in world.variables.items():
-            patch.setenv(name, value)
+    with world.entered():
         shutil.copytree(make_run(world, analyse=False), world.runs / "another")
     return serve(world.folder, **world.variables), world
 

@@ -211,9 +211,7 @@ def test_no_page_is_wider_than_the_window(width, scheme, first, open_tab, tmp_pa
 def hostile(serve, tmp_path_factory):
     """A server whose only run is of a PLM with hostile tokens; its maps are PCA."""
     world = build_world(tmp_path_factory.mktemp("hostile"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in world.variables.items():
-            patch.setenv(name, value)
+    with world.entered():
         folder = make_run(world, analyse=False)
     # As if it had failed, so that no page starts it.
     (folder / "analysis").mkdir()

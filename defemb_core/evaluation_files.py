@@ -1,0 +1,45 @@
+"""Evaluations on disk: each a directory within the run's or the pair's that it is about, like a run with a status."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import polars as pl
+
+from defemb_core.cache import write_atomically, write_json
+from defemb_core.evaluate import Evaluation, Question
+
+EVALUATIONS = "evaluations"  # the folder within a run's or pair's
+FIGURES, CONFIG = "figures.parquet", "config.json"
+_VERSION = 1  # another number when what is measured or kept changes
+
+
+def evaluation_folder(folder: Path, question: Question) -> Path:
+    """Return the directory of an evaluation of the run or pair in `folder`; one a question."""
+    usual = question == Question(question.what)
+    digest = hashlib.sha256(json.dumps(question.arguments()).encode()).hexdigest()[:12]
+    return folder / EVALUATIONS / (question.what if usual else f"{question.what}-{digest}")
+
+
+def save_evaluation(made: Evaluation, key: str, folder: Path) -> None:
+    """Write an evaluation of the two tables that `key` (Comparison.key) stands for into its directory."""
+    write_atomically(folder / FIGURES, made.figures.write_parquet)
+    write_json(
+        folder / CONFIG, {"version": _VERSION, "key": key, "question": asdict(made.question), "notes": made.notes}
+    )
+
+
+def read_evaluation(folder: Path, key: str) -> Evaluation | None:
+    """Return the evaluation in a directory, None if it is absent, damaged, or of other tables than `key` stands for."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if (config["version"], config["key"]) != (_VERSION, key):
+            return None
+        asked = {field.name: config["question"][field.name] for field in fields(Question)}
+        asked |= {name: tuple(asked[name]) for name in ("pairs", "sentences")}
+        return Evaluation(Question(**asked), pl.read_parquet(folder / FIGURES), [str(note) for note in config["notes"]])
+    except (OSError, ValueError, TypeError, KeyError, pl.exceptions.PolarsError):
+        return None

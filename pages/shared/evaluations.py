@@ -1,0 +1,50 @@
+"""Evaluations on a page: measured in the background the first time they are asked for, then read from disk."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from defemb_core.comparison import Comparison
+from defemb_core.evaluate import Evaluation, Question
+from defemb_core.evaluation_files import evaluation_folder, read_evaluation
+from defemb_core.processes import start_run
+from defemb_core.runs import job_status
+from pages.shared import state
+from pages.shared.progress import show_progress
+from pages.shared.text import as_text
+
+
+def evaluation_of(comparison: Comparison, question: Question, title: str) -> Evaluation | None:
+    """Return what was measured; until it is there show how far it is, or why it failed, and return None."""
+    folder = state.work_folder(comparison)
+    job = evaluation_folder(folder, question)
+    status = job_status(job)
+    if status is None or status.state == "complete":
+        found = _read(str(job), comparison.key, status.updated if status else 0.0)
+        if found:
+            return found
+        start_run(["evaluate", str(folder), *question.arguments()], job)
+        st.rerun()
+    elif status.is_active:
+        _watch(job, title)
+    else:
+        st.warning(as_text(f"{title}: {status.state}. {status.message}"), icon=":material/error:")
+        if st.button("Measure again", key=f"again-{job.name}", icon=":material/play_arrow:"):
+            start_run(["evaluate", str(folder), *question.arguments()], job)
+            st.rerun()
+    return None
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _read(job: str, key: str, updated: float) -> Evaluation | None:
+    del updated
+    return read_evaluation(Path(job), key)
+
+
+@st.fragment(run_every=1.0)
+def _watch(job: Path, title: str) -> None:
+    status = job_status(job)
+    if status is None or not status.is_active:
+        st.rerun()
+    else:
+        show_progress(status, title)
