@@ -13,6 +13,7 @@ NAMES = {
     "projection": "nearest neighbours and UMAP maps against umap-learn's defaults",
     "export": "speed and memory of exporting a large table, against a copy of the file",
     "app": "server start to first page against `streamlit hello`, and from page to page (needs Chromium)",
+    "sessions": "ten browser sessions at once: errors, the server's memory (needs Chromium)",
     "maps": "linked maps of 30,522 and 250,000 rows against Plotly: opening, hover, lasso (needs Chromium)",
 }
 

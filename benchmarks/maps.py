@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import shutil
 import statistics
 import tempfile
 import time
@@ -17,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.app import IDLE, MAPS_DRAWN, PATIENCE, serving
+from benchmarks.browser import IDLE, MAPS_DRAWN, PATIENCE, chromium, serving
 from benchmarks.machine import REPEATS, Line, as_milliseconds, as_seconds, print_head, print_table
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ LASSOED = 10_000
 HOVERS = 20
 TARGETS = {30_522: "3 s", 250_000: "10 s"}
 DEVIATION, SPAN = 1.0, 9.0  # of the clouds, and of the map that shows them, in one unit
-SWITCHES = ("--headless", "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader")
 
 DATA = f"""
 import sys
@@ -246,20 +244,14 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks maps", description=__doc__)
     parser.add_argument("--rows", type=int, choices=ROWS, help="only this number of rows")
     options = parser.parse_args(arguments)
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        print("no chromium on the path; install it to time the maps in a browser")
-        return
-    from playwright.sync_api import sync_playwright
-
-    print_head("maps", arguments)
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+    with chromium() as browser, tempfile.TemporaryDirectory() as folder:
+        if browser is None:
+            return
+        print_head("maps", arguments)
         scripts = [Path(folder) / "ours.py", Path(folder) / "peer.py"]
         for script, page in zip(scripts, (OURS, PEER), strict=True):
             script.write_text(DATA + page, encoding="utf-8")
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(SWITCHES))
         commands = [["run", str(script), "--server.maxMessageSize", "500"] for script in scripts]
         with serving(commands[0], Path(folder)) as (ours, _), serving(commands[1], Path(folder)) as (peer, _):
             for rows in [options.rows] if options.rows else ROWS:
                 report(browser, (ours, peer), rows)
-        browser.close()

@@ -24,7 +24,6 @@ from defemb_core.cli_options import add_against, add_settings, open_named, read_
 from defemb_core.cli_report import add_report, report_lines
 from defemb_core.devices import devices
 from defemb_core.errors import DefembError
-from defemb_core.methods import STAGE_SHARES, stage_shares
 from defemb_core.progress import memory_for
 from defemb_core.projection_settings import ProjectionSettings
 from defemb_core.reconstruction import Reconstruction, Settings, reconstruct
@@ -38,6 +37,7 @@ from defemb_core.runs import (
     queue_run,
     working_in,
 )
+from defemb_core.stages import STAGE_SHARES, stage_shares
 from defemb_core.terminal import Bar
 
 if TYPE_CHECKING:

@@ -15,11 +15,12 @@ import polars as pl
 from defemb_core.definitions import MAX_SENSES, WAYS
 from defemb_core.errors import RunError, SettingsError
 from defemb_core.isotropy import isotropy_by_group
-from defemb_core.methods import DECODER, METHODS, TRANSFORMATIONS, Inputs, Method, Prediction, predict_rows, shuffled
+from defemb_core.methods import METHODS, TRANSFORMATIONS, Inputs, Method, Prediction, predict_rows, shuffled
 from defemb_core.pieces import matched_senses
 from defemb_core.presets import PRESETS, Preset
 from defemb_core.progress import Clock, Progress, peak_memory_mb
 from defemb_core.relevance import relevant_settings
+from defemb_core.stages import DECODER
 from defemb_core.version import VERSION
 
 if TYPE_CHECKING:

@@ -40,14 +40,14 @@ if not state.complete_runs():
 
 plm = state.plm_named(name)
 st.subheader(as_text(plm.title))
-facts = st.columns(5)
-facts[0].metric("Architecture", plm.architecture, help="The class that wrote the checkpoint.")
-facts[1].metric("Rows (V)", f"{plm.rows:,}", help="Rows of the embedding table, one a token id.")
-facts[2].metric("Columns (H)", f"{plm.width:,}", help="Dimensions of each embedding.")
-facts[3].metric("Parameters", f"{plm.parameters / 1e6:.1f} M", help="In the whole checkpoint.")
-facts[4].metric("Output rows", plm.output_rows, help="Rows of a language-model head, and whether they are the input's.")
+facts = st.columns(4)
+facts[0].metric("Rows (V)", f"{plm.rows:,}", help="Rows of the embedding table, one a token id.")
+facts[1].metric("Columns (H)", f"{plm.width:,}", help="Dimensions of each embedding.")
+facts[2].metric("Parameters", f"{plm.parameters / 1e6:.1f} M", help="In the whole checkpoint.")
+facts[3].metric("Output rows", plm.output_rows, help="Rows of a language-model head, and whether they are the input's.")
 st.caption(
-    f"Revision {as_text(plm.revision or 'local folder')}; licence {as_text(plm.licence or 'not named by the card')}; "
+    f"{as_text(plm.architecture)}; revision {as_text(plm.revision or 'local folder')}; "
+    f"licence {as_text(plm.licence or 'not named by the card')}; "
     f"tokenizer {tokenizer_kind(plm.tokenizer)}; mask token {as_text(plm.mask_token or 'none')}."
 )
 

@@ -18,13 +18,14 @@ from defemb_core.cli_analyse import read_projection
 from defemb_core.cli_options import read_groups
 from defemb_core.comparison import open_comparison
 from defemb_core.frequency import Groups
-from defemb_core.methods import METHODS, STAGE_SHARES
+from defemb_core.methods import METHODS
 from defemb_core.projection import Projection
 from defemb_core.projection_settings import ProjectionSettings, keep_rows
 from defemb_core.reconstruction import Settings
 from defemb_core.reconstruction_files import load_reconstruction
 from defemb_core.relevance import relevant_settings
 from defemb_core.runs import read_status
+from defemb_core.stages import STAGE_SHARES
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def launched(tmp_path, words):
     script.write_text(SPIED, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
     return subprocess.run(
-        [*LAUNCH, script, *words], env=environment, capture_output=True, text=True, check=False, timeout=120
+        [*LAUNCH, script, *words], env=environment, capture_output=True, text=True, check=False, timeout=300
     )
 
 
@@ -134,7 +134,7 @@ sys.exit(cli.main(words))
 """
 
 
-def two(tmp_path, words, odd, seconds=100):
+def two(tmp_path, words, odd, seconds=240):
     """Start two processes without a launcher, of which the second first does `odd`; return (code, stderr) of each."""
     with closing(socket.create_server(("127.0.0.1", 0))) as found:
         port = found.getsockname()[1]

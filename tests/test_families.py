@@ -17,11 +17,12 @@ from defemb_core.errors import PLMError
 from defemb_core.export import export
 from defemb_core.features import encode_prompts
 from defemb_core.frequency import plm_vocabulary
-from defemb_core.methods import METHODS, stage_shares
+from defemb_core.methods import METHODS
 from defemb_core.plm import load_plm
 from defemb_core.prompts import make_prompt
 from defemb_core.reconstruction import Settings, reconstruct
 from defemb_core.reconstruction_files import load_reconstruction, save_reconstruction
+from defemb_core.stages import stage_shares
 from defemb_core.vocabulary import tokenizer_kind
 
 TEXT = "The cat sat by the river, and 12 dogs ran."

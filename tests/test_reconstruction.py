@@ -22,7 +22,7 @@ from defemb_core.evaluation.held_out import split_words
 from defemb_core.features import definition_texts
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.mentions import bag_of_mentions
-from defemb_core.methods import METHODS, STAGE_SHARES
+from defemb_core.methods import METHODS
 from defemb_core.plm import load_plm
 from defemb_core.progress import peak_memory_mb
 from defemb_core.reconstruction import (
@@ -30,6 +30,7 @@ from defemb_core.reconstruction import (
     reconstruct,
 )
 from defemb_core.reconstruction_files import FILES, load_reconstruction, save_reconstruction
+from defemb_core.stages import STAGE_SHARES
 
 INSTANT = Settings(method="instant", match_norms=False)
 
