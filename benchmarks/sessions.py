@@ -64,7 +64,8 @@ def report(browser: Browser, runs: Path, sessions: int) -> None:
         for page in pages:
             page.bring_to_front()  # Chromium draws nothing in a tab behind
             wait_for(page, FIRST_HEADING)
-        took, errors = {}, 0
+        took: dict[str, float] = {}
+        errors: list[str] = []
         for name, heading in PAGES.items():
             started = time.perf_counter()
             for page in pages:
@@ -73,17 +74,19 @@ def report(browser: Browser, runs: Path, sessions: int) -> None:
             for page in pages:
                 page.bring_to_front()
                 wait_for(page, heading)
-                errors += page.locator(ERRORS).count()
+                errors += page.locator(ERRORS).all_inner_texts()
             took[name] = time.perf_counter() - started
         for page in pages:
             page.context.close()
     slowest = max(took, key=took.__getitem__)
     lines = [
-        Line("errors on screen", f"{errors}", "0"),
+        Line("errors on screen", f"{len(errors)}", "0"),
         Line("the server's largest memory", f"{server.peak / 1e6:,.0f} MB", "3,000 MB"),
         Line(f"until a page was whole in all sessions, the slowest ({slowest})", as_seconds(took[slowest])),
     ]
     print_table(lines, f"{sessions} browser sessions at once, each on all pages")
+    for error in sorted(set(errors)):
+        print(f"\nshown: {error}")
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -32,7 +32,7 @@ from defemb_core.runs import (
 )
 
 
-def start_run(arguments: Sequence[str] | None, folder: Path) -> None:
+def start_run(arguments: Sequence[str] | None, folder: Path, join: bool = False) -> None:
     """Start `python -m defemb_core ARGUMENTS` in the background, its output in the folder's log.
 
     The process outlives the page, the browser and the server that started it.
@@ -40,15 +40,19 @@ def start_run(arguments: Sequence[str] | None, folder: Path) -> None:
     Args:
         arguments: the command line; None for the one that the folder was started with, to resume it.
         folder: the run's directory.
+        join: whether a process that is at work in that folder already will do, as where several pages ask at once.
 
     Raises:
-        RunError: a process is at work in that folder already, it holds something else, or it cannot be written.
+        RunError: a process is at work in that folder already and will not do, it holds something else, or it cannot be
+            written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         refuse_foreign(folder)
         with (folder / LOG).open("a", encoding="utf-8") as log, locked(folder):
             if (folder / STATUS).exists() and read_status(folder).is_active:
+                if join:
+                    return
                 raise RunError(f"run {folder.name!r} is running already; wait for it or cancel it")
             arguments = _read_command(folder) if arguments is None else list(arguments)
             write_text(folder / COMMAND, json.dumps(arguments))
@@ -91,8 +95,8 @@ def cancel_run(folder: Path, patience: float = 3.0) -> None:
 
 
 def start_analysis(folder: Path, settings: ProjectionSettings | None = None) -> None:
-    """Start the search for neighbours and maps of the run or pair in `folder`; raises as start_run does."""
-    start_run(analysis_command(folder, settings), folder / ANALYSIS)
+    """Start the search for neighbours and maps of the run or pair in `folder` unless one is at work there already."""
+    start_run(analysis_command(folder, settings), folder / ANALYSIS, join=True)
 
 
 def analysis_command(folder: Path, settings: ProjectionSettings | None = None) -> list[str]:

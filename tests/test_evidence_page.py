@@ -46,7 +46,7 @@ def started(monkeypatch):
     """What would start processes does their work here and now; the names of the jobs."""
     jobs = []
 
-    def work(arguments, folder):
+    def work(arguments, folder, join):
         jobs.append(folder.name)
         assert main(arguments) in (0, 2)
 

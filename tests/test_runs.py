@@ -230,6 +230,9 @@ def test_a_running_folder_is_not_taken_over(slow):
             pytest.fail("it took the folder")
     with pytest.raises(RunError, match="'run' is running already"):
         start_run(["runs"], folder)
+    before = read_status(folder).pid
+    start_run(["runs"], folder, join=True)  # as of a second page that asks for the same
+    assert read_status(folder).pid == before
     with pytest.raises(RunError, match="is running; cancel it"):
         delete_run(folder)
     assert process.poll() is None

@@ -23,16 +23,19 @@ def evaluation_of(comparison: Comparison, question: Question, title: str) -> Eva
         found = _read(str(job), comparison.key, status.updated if status else 0.0)
         if found:
             return found
-        start_run(["evaluate", str(folder), *question.arguments()], job)
-        st.rerun()
+        _start(folder, question, job)
     elif status.is_active:
         _watch(job, title)
     else:
         st.warning(as_text(f"{title}: {status.state}. {status.message}"), icon=":material/error:")
         if st.button("Measure again", key=f"again-{job.name}", icon=":material/play_arrow:"):
-            start_run(["evaluate", str(folder), *question.arguments()], job)
-            st.rerun()
+            _start(folder, question, job)
     return None
+
+
+def _start(folder: Path, question: Question, job: Path) -> None:
+    start_run(["evaluate", str(folder), *question.arguments()], job, join=True)
+    st.rerun()
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
