@@ -12,7 +12,7 @@ from pages.shared.projection_settings import (
     trust_line,
 )
 from pages.shared.router import through_router
-from pages.shared.selection import chosen_rows, colourings, search_to_select
+from pages.shared.selection import chosen_rows, colourings, search_to_select, sizings
 
 through_router()
 st.title("Projection")
@@ -21,7 +21,7 @@ changes = state.changes_of(comparison)
 settings = projection_settings(comparison)
 analysis = state.analysis_of(comparison, settings)
 
-left, middle, right = st.columns([4, 4, 2], vertical_alignment="bottom")
+left, middle, beside, right = st.columns([4, 3, 3, 2], vertical_alignment="bottom")
 view = left.segmented_control(
     "View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params",
     help="Two maps side by side; or one map with an arrow from each token's original to its rebuilt place; or one map "
@@ -29,6 +29,12 @@ view = left.segmented_control(
 )  # fmt: skip
 known = colourings(changes)
 by = known[middle.selectbox("Colour by", list(known), key="colour", bind="query-params")]
+sizes = sizings(changes)
+size = sizes[
+    beside.selectbox(
+        "Size by", list(sizes), key="size", bind="query-params", help="Points are the larger, the larger this is."
+    )
+]
 regions = right.toggle(
     "Regions", True, key="regions", bind="query-params",
     help="Names of dense regions: words that the definitions of their tokens have in common more than others.",
@@ -36,11 +42,11 @@ regions = right.toggle(
 search_to_select(changes, comparison.key)
 if analysis is None:
     find_maps(state.work_folder(comparison), settings)
-    show_linked_maps(state.pca_of(comparison), comparison, changes, by, view)
+    show_linked_maps(state.pca_of(comparison), comparison, changes, by, view, size=size)
     st.caption("Until then: all rows of both tables on the original's first two principal directions (PCA).")
 else:
     areas = named_regions(analysis) if regions else None
-    show_linked_maps(analysis.maps, comparison, changes, by, view, rows=analysis.rows, areas=areas)
+    show_linked_maps(analysis.maps, comparison, changes, by, view, size=size, rows=analysis.rows, areas=areas)
     st.caption(trust_line(analysis, comparison.names), help=TRUST_HELP)
 
 st.subheader("Selected tokens", anchor=False)

@@ -14,18 +14,21 @@ from defemb_core.figures.linked_maps import (
     colours_part,
     decode_rows,
     describe_maps,
+    describe_sizes,
     encode_rows,
     most_moved,
     notable_rows,
     place_areas,
     points_part,
     shared_grid,
+    sizes_part,
     tokens_part,
 )
 from defemb_core.palette import (
     GROUP_COLOURS,
     NO_VALUE,
     SEQUENTIAL,
+    ColourBy,
     colour_by_group,
     colour_by_kind,
     colour_by_pos,
@@ -153,6 +156,22 @@ def test_numbers_go_along_the_scale_and_none_is_no_number(maps):
     assert [(line["name"], line["rows"]) for line in told["legend"]] == [("norm", ROWS - 2), (NO_VALUE, 2)]
     assert (told["scale"]["low"], told["scale"]["high"]) == colour.limits
     assert told["scale"]["hues"] == list(SEQUENTIAL)
+
+
+def test_sizes_are_fifths_of_the_scale_and_nothing_is_small():
+    values = np.array([0, 1.9, 2, 5, 9.9, 10, 50, -3, np.nan, np.inf], np.float32)
+    size = ColourBy("norm", values, "length", limits=(0.0, 10.0))
+    sent = unpacked(sizes_part(size))
+    assert sent["codes"].tolist() == [0, 0, 1, 2, 4, 4, 4, 0, 0, 0]
+    assert np.array_equal(sent["values"], values, equal_nan=True)
+    told = json.loads(json.dumps(describe_sizes(size)))
+    assert (told["low"], told["high"], len(told["factors"])) == (0, 10, 5)
+    assert told["factors"] == sorted(told["factors"])
+
+
+def test_categories_have_no_size(changes):
+    with pytest.raises(SettingsError, match="points cannot be sized by"):
+        sizes_part(colour_by_group(changes))
 
 
 def test_what_is_told_beside_the_arrays_is_ready_for_json_and_small(maps, changes):

@@ -465,7 +465,7 @@ def test_maps_can_be_coloured_by_anything(method, visit, comparison):
 def test_without_an_analysis_pca_is_shown_and_one_is_started(copied, visit, monkeypatch, tmp_path):
     started = []
 
-    def start(arguments, folder):
+    def start(arguments, folder, join):
         started.append(arguments)
         at_work(folder)
 
@@ -501,7 +501,7 @@ def test_runs_of_one_table_and_other_groups_are_kept_apart(copied, visit):
 
 def test_a_dead_analysis_is_not_started_again_by_itself(copied, visit, monkeypatch, tmp_path):
     monkeypatch.setenv("DEFEMB_CACHE", str(tmp_path / "empty"))
-    monkeypatch.setattr("defemb_core.processes.start_run", lambda *_: pytest.fail("started"))
+    monkeypatch.setattr("defemb_core.processes.start_run", lambda *_, **__: pytest.fail("started"))
     set_status(copied / "analysis", state="running", pid=2**22 + 1, created=1.0)
     app = clean(visit("projection"))
     assert "Make the maps" in [button.label for button in app.button]
@@ -575,6 +575,13 @@ def test_other_colours_send_only_colours(visit):
     app.selectbox(key="colour").select("movement").run()
     after = linked_maps(clean(app))["parts"]
     assert {slot for slot in before if before[slot] != after[slot]} == {"colours"}
+    app.selectbox(key="size").select("Zipf frequency").run()
+    sized = linked_maps(clean(app))
+    assert {slot: sized["parts"][slot] for slot in after} == after
+    assert set(sized["parts"]) - set(after) == {"sizes"}
+    assert sized["sizes"]["by"] == "zipf"
+    assert "frequency group" not in app.selectbox(key="size").options  # has no size
+    app.selectbox(key="size").select("nothing, all alike").run()
     app.segmented_control(key="view").set_value("arrows").run()
     assert linked_maps(clean(app))["parts"] == after
     assert linked_maps(app)["view"] == "arrows"
@@ -582,7 +589,7 @@ def test_other_colours_send_only_colours(visit):
 
 def test_a_failed_analysis_is_said_and_not_started_again_by_itself(copied, visit, monkeypatch, tmp_path):
     monkeypatch.setenv("DEFEMB_CACHE", str(tmp_path / "empty"))
-    monkeypatch.setattr("defemb_core.processes.start_run", lambda *_: pytest.fail("started"))
+    monkeypatch.setattr("defemb_core.processes.start_run", lambda *_, **__: pytest.fail("started"))
     set_status(copied / "analysis", state="failed", message="no memory")
     app = visit("projection")
     assert not app.exception

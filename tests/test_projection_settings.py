@@ -144,7 +144,7 @@ def search(comparison, tmp_path, monkeypatch):
     """Shows the search for maps in a run's folder; `started` are the command lines that it would have begun."""
     started = []
 
-    def start(arguments, folder):
+    def start(arguments, folder, join):
         started.append(arguments)
         queue_run(folder)
 

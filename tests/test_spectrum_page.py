@@ -95,7 +95,7 @@ def test_no_table_chosen_says_what_to_do(visit):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_two_runs_are_compared_under_their_names(page, visit, other_run, monkeypatch):
-    monkeypatch.setattr("defemb_core.processes.start_run", lambda words, folder: at_work(folder))
+    monkeypatch.setattr("defemb_core.processes.start_run", lambda words, folder, join: at_work(folder))
     app = clean(visit(page, run="longer", against=RUN))
     if page == "spectrum":
         assert app.multiselect(key="tables").value == [RUN, "longer"]
@@ -109,7 +109,7 @@ def test_two_runs_are_compared_under_their_names(page, visit, other_run, monkeyp
 
 
 def test_a_checkpoint_takes_the_runs_place(visit, world, tmp_path, monkeypatch):
-    monkeypatch.setattr("defemb_core.processes.start_run", lambda words, folder: at_work(folder))
+    monkeypatch.setattr("defemb_core.processes.start_run", lambda words, folder, join: at_work(folder))
     other = save_plm(tmp_path / "tuned", seed=1)
     app = clean(visit("spectrum", run=CHECKPOINT, checkpoint=str(other)))
     assert app.multiselect(key="tables").value == [world.plm.name, "tuned"]
@@ -140,7 +140,7 @@ def test_a_pair_is_analysed_in_a_folder_of_its_own(visit, other_run, monkeypatch
     monkeypatch.setenv("DEFEMB_CACHE", str(tmp_path / "cache"))
     started = []
 
-    def start(words, folder):
+    def start(words, folder, join):
         started.append((words, folder))
         at_work(folder)
 

@@ -23,6 +23,8 @@ from defemb_core.text import plain
 STEPS = 65_535
 # Colours of a scale, and the code of a row without a value.
 _RAMP, _NO_VALUE_CODE = 255, 255
+# How large points are where a number says so, from its least to its largest fifth of the scale.
+SIZES = (0.55, 0.8, 1.05, 1.4, 1.9)
 # Rows that may carry a label, in the order in which they get a place; arrows that are drawn where nothing is selected.
 LABELLED, MOVERS = 2000, 200
 
@@ -32,7 +34,7 @@ class Part:
     """Arrays that travel together.
 
     Attributes:
-        slot: what they are: "points", "tokens" or "colours".
+        slot: what they are: "points", "tokens", "colours" or "sizes".
         digest: of their contents; equal parts have equal digests.
         message: a length (uint32, little-endian), a header in JSON, the arrays, each from a multiple of 8 bytes on.
     """
@@ -111,6 +113,30 @@ def colours_part(colour: ColourBy) -> Part:
     codes[finite] = np.minimum(share * _RAMP, _RAMP - 1)
     codes[~finite] = _NO_VALUE_CODE
     return _pack("colours", codes=codes, values=colour.values.astype(np.float32))
+
+
+def sizes_part(size: ColourBy) -> Part:
+    """A class of size a row, 0 to 4 by fifths of the scale, 0 without a number; and the number.
+
+    Args:
+        size: numbers, as `colour_by_values` has them.
+
+    Raises:
+        SettingsError: these are categories, which have no size.
+    """
+    if not size.continuous or size.limits is None:
+        raise SettingsError(f"points cannot be sized by {size.name}, which is no number; colour by it")
+    low, high = size.limits
+    known = np.where(np.isfinite(size.values), size.values, low).astype(np.float64)
+    share = np.clip((known - low) / (high - low), 0, 1)
+    codes = np.minimum(share * len(SIZES), len(SIZES) - 1).astype(np.uint8)
+    return _pack("sizes", codes=codes, values=size.values.astype(np.float32))
+
+
+def describe_sizes(size: ColourBy) -> dict[str, Any]:
+    """What the sizes of the points mean, ready for JSON."""
+    low, high = size.limits or (0.0, 1.0)
+    return {"by": plain(size.name), "explanation": size.explanation, "low": low, "high": high, "factors": list(SIZES)}
 
 
 def describe_maps(

@@ -132,7 +132,8 @@ export class Drawing {
     const whose = this.marks.length ? "the selected tokens" : `the ${tokens.movers.length.toLocaleString("en")} tokens that moved most, measured in the full space; select tokens to see theirs`;
     const arrows = `Arrows lead from ${state.names[0]} (blue) to ${state.names[1]} (orange): ${whose}.`;
     const scale = state.scale ? ` ${state.scale.note[0].toUpperCase()}${state.scale.note.slice(1)}.` : "";
-    const text = `${this.said}${this.view === "arrows" ? `${arrows} ` : ""}Right: ${state.axes[0]}; up: ${state.axes[1]}.${scale}`;
+    const size = state.sizes ? ` Size: ${state.sizes.explanation}, from ${Number(state.sizes.low.toPrecision(3))} (small, or none) to ${Number(state.sizes.high.toPrecision(3))} (large).` : "";
+    const text = `${this.said}${this.view === "arrows" ? `${arrows} ` : ""}Right: ${state.axes[0]}; up: ${state.axes[1]}.${scale}${size}`;
     if (this.controls.note.textContent !== text) this.controls.note.textContent = text;
   }
 }

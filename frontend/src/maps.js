@@ -44,7 +44,7 @@ export class LinkedMaps extends Drawing {
   // `state` comes with every rerun; arrays only where their digest is another.
   update(state, slots) {
     const wanted = state.parts;
-    if (!["points", "tokens", "colours"].every((slot) => slots.get(slot)?.digest === wanted[slot])) return;
+    if (!Object.keys(wanted).every((slot) => slots.get(slot)?.digest === wanted[slot])) return;
     const arrays = Object.fromEntries(Object.keys(wanted).map((slot) => [slot, slots.get(slot).arrays]));
     const key = JSON.stringify([wanted, state.legend]);
     const other = wanted.tokens !== this.parts?.tokens; // other rows: positions mean others
@@ -54,7 +54,7 @@ export class LinkedMaps extends Drawing {
       this.lit = -1;
       this.said = "";
       const { hidden } = this.scene?.state.by === state.by ? this.scene : { hidden: new Set() };
-      this.scene = Object.assign(new Scene(state, arrays.points, arrays.tokens, arrays.colours), { hidden });
+      this.scene = Object.assign(new Scene(state, arrays), { hidden });
       this.controls.showLegend(this.scene); // not with every rerun: a click on the legend may be on its way
     }
     this.scene.state = state;

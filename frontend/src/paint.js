@@ -64,8 +64,11 @@ export function paint(canvas, scene, camera, way, { ratio, size, ground, faint, 
   // Larger where maps are large or magnified: a small map would be a blot.
   const room = Math.min(1.2, Math.max(0.65, Math.min(size.width, size.height) / 600));
   const growth = Math.min(2.4, Math.max(0.8, camera.zoom ** 0.3)) * room * ratio;
+  // Of each line of the legend a shape in every size: one, or those that a number chooses from.
   const stamps = scene.state.legend.map(({ shape, size: across, opacity }) =>
-    stamp(INSIDE[shape] ?? INSIDE.circle, (across * growth) / 2, opacity * (faint ? 0.35 : 1), width));
+    (scene.state.sizes?.factors ?? [1]).map((factor) =>
+      stamp(INSIDE[shape] ?? INSIDE.circle, (across * growth * factor) / 2, opacity * (faint ? 0.35 : 1), width)));
+  const sizes = scene.state.sizes ? scene.sizes?.codes : undefined;
   const { original: a, rebuilt: b } = scene.points;
   const { codes } = scene.colours;
   const put = (row, shape, colour) => {
@@ -77,7 +80,7 @@ export function paint(canvas, scene, camera, way, { ratio, size, ground, faint, 
   const hidden = scene.lineOf.map((line) => scene.hidden.has(line));
   for (const row of scene.order) {
     const code = codes[row];
-    if (!hidden[code]) put(row, stamps[scene.lineOf[code]], scene.rgb[code]);
+    if (!hidden[code]) put(row, stamps[scene.lineOf[code]][sizes ? sizes[row] : 0], scene.rgb[code]);
   }
   const ring = markStamp(marks.length, ratio, growth, width);
   for (const row of marks) if (!hidden[codes[row]]) put(row, ring, markColour);

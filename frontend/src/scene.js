@@ -18,8 +18,8 @@ function ramp(hues) {
 }
 
 export class Scene {
-  constructor(state, points, tokens, colours) {
-    Object.assign(this, { state, points, tokens, colours });
+  constructor(state, { points, tokens, colours, sizes }) {
+    Object.assign(this, { state, points, tokens, colours, sizes });
     this.rows = state.rows;
     const { legend, scale } = state;
     // Of each code: its colour and its line of the legend. A scale has 255 codes and one for rows without a value.
@@ -58,8 +58,14 @@ export class Scene {
   value(row) {
     const { legend, scale, by } = this.state;
     const line = legend[this.lineOf[this.colours.codes[row]]];
-    if (!scale || line.name === scale.none) return `${by}: ${line.name}`;
-    return `${by}: ${Number(this.colours.values[row].toPrecision(3))}`;
+    const own = !scale || line.name === scale.none ? line.name : Number(this.colours.values[row].toPrecision(3));
+    return `${by}: ${own}${this.sizeValue(row)}`;
+  }
+
+  sizeValue(row) {
+    const { sizes } = this.state;
+    const value = this.sizes?.values[row];
+    return sizes && sizes.by !== this.state.by && Number.isFinite(value) ? `, ${sizes.by}: ${Number(value.toPrecision(3))}` : "";
   }
 
   // Position of a row on its way from the original (0) to the rebuilt map (1), in steps of the grid.

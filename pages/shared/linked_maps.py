@@ -30,6 +30,7 @@ def show_linked_maps(
     by: str,
     view: str = VIEWS[0],
     *,
+    size: str = "",
     rows: np.ndarray | None = None,
     areas: Areas | None = None,
 ) -> None:
@@ -41,6 +42,7 @@ def show_linked_maps(
         changes: `state.changes_of` the comparison.
         by: the column of `changes` to colour by.
         view: one of `VIEWS`.
+        size: the column of `changes`, of numbers, that says how large points are; "" for all alike.
         rows: the rows of the table that are on the maps, ascending, in their order; None for all.
         areas: names of areas for each map, x and y in its own units.
     """
@@ -54,6 +56,7 @@ def show_linked_maps(
         linked_maps.points_part(points[0], points[1]),
         _tokens(part, key),
         _colours(part, by, f"{key} {changes.columns}"),
+        *([_sizes(part, size, f"{key} {changes.columns}")] if size else []),
     ]
     told = _described(points, part, by, comparison.names, maps[0].method, parts[0].digest + parts[2].digest)
     chosen = selection.chosen_rows(comparison.key)
@@ -65,6 +68,7 @@ def show_linked_maps(
         "parts": {part.slot: part.digest for part in parts},
         "view": view,
         "areas": linked_maps.place_areas(points, areas),
+        "sizes": linked_maps.describe_sizes(selection.colour_by(part, size)) if size else None,
         "marks": {**marks, "elsewhere": chosen.rows.size - marked.size},
     }
     _mount([part.message for part in parts], state, lambda: _select(comparison.key, drawn))
@@ -104,6 +108,14 @@ def _colours(_changes: pl.DataFrame, by: str, key: str) -> Any:
     from defemb_core.figures.linked_maps import colours_part
 
     return colours_part(selection.colour_by(_changes, by))
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _sizes(_changes: pl.DataFrame, by: str, key: str) -> Any:
+    del key
+    from defemb_core.figures.linked_maps import sizes_part
+
+    return sizes_part(selection.colour_by(_changes, by))
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)

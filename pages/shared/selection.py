@@ -96,6 +96,12 @@ def colourings(changes: pl.DataFrame) -> dict[str, str]:
     return {name: by for name, by in COLOURINGS.items() if by == "coverage" or by in changes.columns}
 
 
+def sizings(changes: pl.DataFrame) -> dict[str, str]:
+    """Return what points can be sized by: names on screen and the columns of numbers that `colour_by` takes."""
+    alike = {"nothing, all alike": ""}
+    return alike | {name: by for name, by in colourings(changes).items() if by in TITLES}
+
+
 def colour_by(changes: pl.DataFrame, by: str) -> Any:
     """Return the colouring by a column of `changes`, or by "coverage": whether a row was rebuilt."""
     from defemb_core import palette

@@ -11,8 +11,9 @@ from installed import MUST_RUN
 from map_support import drag, drawn, expect_marked, marked, on_screen, picture, rows_listed
 from playwright.sync_api import expect
 
-from defemb_core.comparison import open_comparison
+from defemb_core.comparison import open_comparison, token_changes
 from defemb_core.figures.linked_maps import shared_grid
+from defemb_core.palette import colour_by_values
 from defemb_core.projection import project_pca
 from defemb_core.text import plain
 
@@ -196,6 +197,38 @@ def test_other_colours_leave_the_canvases_as_they_are(open_maps):
     expect(tab.get_by_role("button", name=re.compile("^kept · "))).to_be_visible()
     assert all(changed(tab, map_, old) for map_, old in zip(tab.locator(".map").all(), before, strict=True))
     assert tab.locator("canvas.points").evaluate_all("all => all.map(canvas => canvas.mine)") == [True, True]
+
+
+INK = """(canvas, [x, y]) => {
+  const box = canvas.getBoundingClientRect();
+  const [left, top] = [x - box.x, y - box.y].map((at) => Math.round((at * canvas.width) / box.width) - 8);
+  const around = canvas.getContext("2d").getImageData(left, top, 17, 17).data;
+  let ink = 0;
+  for (let i = 4; i < around.length; i += 4) ink += around[i] !== around[0] || around[i + 1] !== around[1];
+  return ink;
+}"""
+
+
+def ink(tab, position):
+    """How many pixels around a place on the first map are not the ground's."""
+    first = tab.locator(".map").first
+    return first.locator("canvas.points").evaluate(INK, on_screen(first, position))
+
+
+def test_points_are_as_large_as_a_number_says(open_maps, world, places):
+    changes = token_changes(world[1])
+    size = colour_by_values("length", changes["norm_rebuilt"].to_numpy(), "length")
+    classes = np.minimum((size.values - size.limits[0]) / (size.limits[1] - size.limits[0]) * 5, 4).astype(int)
+    far = np.linalg.norm(places[0][:, None].astype(float) - places[0][None], axis=-1)
+    room = np.partition(far, 1, axis=1)[:, 1]
+    large, small = (max(np.flatnonzero(chosen), key=room.__getitem__) for chosen in (classes == 4, classes <= 0))
+    tab = open_maps()
+    before = {row: ink(tab, places[0][row]) for row in (large, small)}
+    tab = open_maps("&size=length+of+the+rebuilt+row")
+    expect(tab.get_by_text(re.compile(r"Size: length of the rebuilt row, from .* \(small, or none\)"))).to_be_visible()
+    after = {row: ink(tab, places[0][row]) for row in (large, small)}
+    assert after[large] > before[large] > 0
+    assert 0 < after[small] < before[small]
 
 
 def test_a_search_marks_what_it_finds(open_maps, texts):
