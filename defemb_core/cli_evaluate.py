@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from defemb_core.cache import write_text
 from defemb_core.cli_options import add_against, named_tables, open_named, run_folder
 from defemb_core.comparison import PAIR, open_comparison, work_folder
-from defemb_core.errors import ExportError
+from defemb_core.errors import ExportError, SettingsError
 from defemb_core.evaluate import WHAT
 from defemb_core.evaluation.resampling import RESAMPLES
 from defemb_core.evaluation.word_similarity import PIECES
@@ -17,6 +17,8 @@ from defemb_core.latex import latex_table
 from defemb_core.runs import read_status, working_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import polars as pl
 
     from defemb_core.evaluate import Evaluation, Question
@@ -31,6 +33,7 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
     does = "say whether the rebuilt table agrees better with people, or with WordNet, than the original"
     parser: argparse.ArgumentParser = commands.add_parser("evaluate", help=does, description=does)
     parser.add_argument("run", metavar="RUN", help="a run's directory, or its name in the runs folder")
+    parser.add_argument("more", nargs="*", metavar="RUN", help="further runs, measured one after the other")
     add_against(parser)
     parser.add_argument(
         "--what",
@@ -63,8 +66,8 @@ def add_evaluate(commands: Any) -> argparse.ArgumentParser:
     return parser
 
 
-def evaluate_lines(options: argparse.Namespace) -> list[str]:
-    """Do the command's work, keep the figures in a directory within the run's, and return what it prints.
+def evaluate_lines(options: argparse.Namespace) -> Iterator[str]:
+    """Do the command's work, keep the figures in a directory within the run's, and yield what it prints.
 
     Raises:
         DefembError: no such run or file, a file without pairs, a setting out of its range.
@@ -76,9 +79,14 @@ def evaluate_lines(options: argparse.Namespace) -> list[str]:
         options.what, tuple(options.pairs or ()), options.word_pieces, options.word, tuple(options.sentence or ()),
         options.resamples, options.seed,
     )  # fmt: skip
-    made = _evaluate(options, question)
-    wrote = _write(made, options.out) if options.out else []
-    return [made.caption, *_aligned(made.shown), *made.notes, _P.format(options=options), *wrote]
+    if options.more and (options.against or options.out):
+        raise SettingsError("--against and --out are for one run; name them one by one")
+    for run in (options.run, *options.more):
+        made = _evaluate(argparse.Namespace(**{**vars(options), "run": run}), question)
+        yield from [run] if options.more else []
+        yield from [made.caption, *_aligned(made.shown), *made.notes, _P.format(options=options)]
+    if options.out:
+        yield from _write(made, options.out)
 
 
 _P = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -32,11 +33,20 @@ def save_evaluation(made: Evaluation, key: str, folder: Path) -> None:
     )
 
 
-def read_evaluation(folder: Path, key: str) -> Evaluation | None:
-    """Return the evaluation in a directory, None if it is absent, damaged, or of other tables than `key` stands for."""
+def measured_runs(folders: Sequence[Path], question: Question) -> dict[Path, Evaluation]:
+    """Return what has been measured of runs in answer to a question, by the run's directory, in their order."""
+    found = {folder: read_evaluation(evaluation_folder(folder, question)) for folder in folders}
+    return {folder: made for folder, made in found.items() if made}
+
+
+def read_evaluation(folder: Path, key: str = "") -> Evaluation | None:
+    """Return the evaluation in a directory, None if it is absent, damaged, or of other tables than `key` stands for.
+
+    Without a key the tables are not looked at: those of a run that is as it was made.
+    """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if (config["version"], config["key"]) != (_VERSION, key):
+        if config["version"] != _VERSION or config["key"] != (key or config["key"]):
             return None
         asked = {field.name: config["question"][field.name] for field in fields(Question)}
         asked |= {name: tuple(asked[name]) for name in ("pairs", "sentences")}

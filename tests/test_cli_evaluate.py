@@ -84,6 +84,17 @@ def test_one_table_against_another(world, pairs, capsys):
     assert "both tables are those of" in capsys.readouterr().err
 
 
+def test_several_runs_one_after_the_other(world, pairs, tmp_path, capsys):
+    other = make_run(world, "third-run", analyse=False)
+    capsys.readouterr()
+    assert evaluate(world.run, other, "--pairs", pairs, "--resamples", 100) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if line in (str(world.run), str(other))] == [str(world.run), str(other)]
+    assert len(list((other / "evaluations").iterdir())) == 1
+    assert evaluate(world.run, other, "--pairs", pairs, "--out", tmp_path / "all.csv") == 2
+    assert "--against and --out are for one run" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

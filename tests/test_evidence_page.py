@@ -146,6 +146,27 @@ def test_low_frequency_semantics_are_measured_once(world, monkeypatch, started):
     assert started.count("relations") == 3  # what has gone is measured again
 
 
+def test_all_runs_are_side_by_side_once_measured(world, started):
+    opened(world)
+    other = make_run(world, "z-other", analyse=False)
+    app = opened(world, run=world.run.name)
+    click = next(button for button in app.button if button.key == "measure-runs")
+    assert click.label == "Measure 1 more"
+    click.click()
+    app.run()
+    assert not app.exception
+    (table,) = [
+        found.value for found in opened(world, run=world.run.name).dataframe if "z-other" in found.value.columns
+    ]
+    assert table.columns.tolist()[:3] == ["set", "pairs", "original"]
+    assert set(table.columns[3:]) == {world.run.name, "z-other"}
+    assert len(table) == 7
+    expected, _ = evaluate_similarity(open_comparison(other), shipped_pairs())
+    wanted = expected.filter((pl.col("part") == "all pairs") & (pl.col("table") == "rebuilt"))["spearman"].to_list()
+    assert table["z-other"].tolist() == pytest.approx(wanted, nan_ok=True)
+    shutil.rmtree(other)
+
+
 def test_a_measurement_is_watched_until_it_ends(world, started):
     job = world.run / "evaluations" / "similarity"
     alive = {"state": "running", "stage": "measuring", "fraction": 0.4, **identity(os.getpid())}

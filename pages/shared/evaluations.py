@@ -23,19 +23,22 @@ def evaluation_of(comparison: Comparison, question: Question, title: str) -> Eva
         found = _read(str(job), comparison.key, status.updated if status else 0.0)
         if found:
             return found
-        _start(folder, question, job)
+        start_evaluation(folder, question)
+        st.rerun()
     elif status.is_active:
         _watch(job, title)
     else:
         st.warning(as_text(f"{title}: {status.state}. {status.message}"), icon=":material/error:")
         if st.button("Measure again", key=f"again-{job.name}", icon=":material/play_arrow:"):
-            _start(folder, question, job)
+            start_evaluation(folder, question)
+            st.rerun()
     return None
 
 
-def _start(folder: Path, question: Question, job: Path) -> None:
-    start_run(["evaluate", str(folder), *question.arguments()], job, join=True)
-    st.rerun()
+def start_evaluation(folder: Path, question: Question, *more: Path) -> None:
+    """Start to measure the run or pair in `folder` unless that is being done already; `more` runs come after it."""
+    words = ["evaluate", str(folder), *map(str, more), *question.arguments()]
+    start_run(words, evaluation_folder(folder, question), join=True)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)

@@ -9,12 +9,13 @@ from defemb_core.comparison import Comparison
 from defemb_core.errors import EvaluationError
 from defemb_core.evaluate import Evaluation, Question
 from defemb_core.evaluation.pair_files import keep_pairs
-from defemb_core.evaluation.word_similarity import ALL, PIECES
+from defemb_core.evaluation.word_similarity import ALL, PIECES, runs_side_by_side
+from defemb_core.evaluation_files import measured_runs
 from defemb_core.palette import table_colours
 from defemb_core.text import plain
-from pages.shared import charts
+from pages.shared import charts, state
 from pages.shared.downloads import offer_figures
-from pages.shared.evaluations import evaluation_of
+from pages.shared.evaluations import evaluation_of, start_evaluation
 from pages.shared.tables import as_plain
 from pages.shared.text import as_text
 
@@ -71,6 +72,25 @@ def show_similarity(comparison: Comparison, own: list[Path]) -> None:
     with st.expander("What was read", icon=":material/fact_check:"):
         for note in (note for one in measured for note in one.notes):
             st.text(note)
+    if comparison.is_usual:
+        _show_runs(Question(pieces=pieces))
+
+
+def _show_runs(question: Question) -> None:
+    """Show all runs of this PLM that have been measured, baselines too, and offer to measure the others."""
+    runs = state.complete_runs(state.chosen_plm())
+    if len(runs) < 2:
+        return
+    with st.expander("All runs of this PLM", icon=":material/table_rows:"):
+        measured = {folder.name: made.figures for folder, made in measured_runs(runs, question).items()}
+        shown = runs_side_by_side(measured)
+        numbers = {name: st.column_config.NumberColumn(plain(name), format="%.3f") for name in ["original", *measured]}
+        st.dataframe(shown, column_config=numbers, hide_index=True, key="similarity-runs")
+        offer_figures("word-similarity-of-runs", shown, shown, "Spearman's correlation of cosines with human scores")
+        others = [folder for folder in runs if folder.name not in measured]
+        if others and st.button(f"Measure {len(others)} more", icon=":material/play_arrow:", key="measure-runs"):
+            start_evaluation(others[0], question, *others[1:])
+            st.toast("Measuring in the background: they are here when you open this page again")
 
 
 def own_pairs() -> list[Path]:
