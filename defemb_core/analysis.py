@@ -180,6 +180,12 @@ def neighbours_of_both(comparison: Comparison, progress: Progress | None = None)
     return found(names[0], digests[0], comparison.original), found(names[1], digests[1], comparison.rebuilt)
 
 
+def neighbour_stages() -> tuple[str, str]:
+    """Return what the two stages of neighbours_of_both are called."""
+    first, second = [*STAGES][:2]
+    return first, second
+
+
 def known_neighbours(comparison: Comparison) -> tuple[Neighbours, Neighbours] | None:
     """Return what neighbours_of_both finds if it is on disk, else None; never computes."""
     first, second = (read_neighbours(digest, comparison.plm.rows) for digest in _digests(comparison))

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from defemb_core.cli_options import run_folder
+from defemb_core.cli_options import add_job, run_folder
 from defemb_core.errors import ExportError
 from defemb_core.export import TARGETS
 from defemb_core.export_formats import FORMATS
 from defemb_core.export_place import CHECKPOINT, LOADS
-from defemb_core.terminal import stages_shown
+from defemb_core.terminal import watched
+
+READING = "reading run and PLM"
 
 
 def add_export(commands: Any) -> argparse.ArgumentParser:
@@ -37,6 +39,7 @@ def add_export(commands: Any) -> argparse.ArgumentParser:
         help="then upload the folder to the hub, with the token of `hf auth login` or of HF_TOKEN",
     )
     parser.add_argument("--public", action="store_true", help="make a repository of --push that all may see")
+    add_job(parser)
     return parser
 
 
@@ -46,26 +49,37 @@ def export_lines(options: argparse.Namespace) -> Iterator[str]:
     Raises:
         ExportError: the export or the upload is refused, or fails.
     """
-    from defemb_core.analysis import read_analysis
     from defemb_core.comparison import open_comparison
-    from defemb_core.export import export, export_notes
+    from defemb_core.export import export_notes
     from defemb_core.hub_upload import upload
 
     to = options.to
     if options.push and to in FORMATS and not FORMATS[to].is_folder:
         raise ExportError(f"--push uploads folders, format {to!r} is a file; take {CHECKPOINT!r} or 'static'")
-    comparison = open_comparison(run_folder(options.run))
-    made, plm = comparison.reconstruction, comparison.plm
     if options.dry_run:
-        yield from _dry_run(options, made, plm)
+        comparison = open_comparison(run_folder(options.run))
+        yield from _dry_run(options, comparison.reconstruction, comparison.plm)
         return
-    analysis = read_analysis(comparison) if to in FORMATS and FORMATS[to].needs_maps else None
-    with stages_shown() as progress:
-        out = export(made, plm, to, options.out, options.force, analysis=analysis, progress=progress)
+    out = _write(options)
     yield f"wrote {out}"
     yield from export_notes(out)
     if options.push:
         yield f"uploaded to {upload(out, options.push, public=options.public)}"
+
+
+def _write(options: argparse.Namespace) -> Path:
+    """Make the export and return where it lies."""
+    from defemb_core.analysis import read_analysis
+    from defemb_core.comparison import open_comparison
+    from defemb_core.export import export
+
+    to = options.to
+    with watched(options.job, {READING: 0.1, f"writing {to}": 0.9}) as progress:
+        progress(READING, 0, 1)
+        comparison = open_comparison(run_folder(options.run))
+        analysis = read_analysis(comparison) if to in FORMATS and FORMATS[to].needs_maps else None
+        made, plm = comparison.reconstruction, comparison.plm
+        return export(made, plm, to, options.out, options.force, analysis=analysis, progress=progress)
 
 
 def _dry_run(options: argparse.Namespace, made: Any, plm: Any) -> Iterator[str]:

@@ -88,6 +88,13 @@ def run_folder(name: str) -> Path:
     return Path(name) if Path(name).is_dir() or "/" in name else run_path(name)
 
 
+def add_job(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a folder to keep the status of the work in, as the app does."""
+    parser.add_argument(
+        "--job", type=Path, metavar="FOLDER", help="keep progress and outcome in this folder, as the app watches them"
+    )
+
+
 def add_against(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the first table of a comparison; `run` may be a checkpoint then."""
     parser.add_argument(

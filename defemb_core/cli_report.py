@@ -6,8 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from defemb_core.cli_options import add_against, open_named
-from defemb_core.terminal import stages_shown
+from defemb_core.cli_options import add_against, add_job, open_named
+from defemb_core.terminal import watched
+
+READING = "reading run and PLM"
 
 
 def add_report(commands: Any) -> argparse.ArgumentParser:
@@ -18,6 +20,7 @@ def add_report(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True, type=Path, help="the file to write, report.html say")
     parser.add_argument("--force", action="store_true", help="replace an earlier report")
     add_against(parser)
+    add_job(parser)
     return parser
 
 
@@ -27,9 +30,12 @@ def report_lines(options: argparse.Namespace) -> list[str]:
     Raises:
         DefembError: no complete run, tables that do not compare, or a place that cannot be written.
     """
-    from defemb_core.report import write_report
+    from defemb_core.analysis import neighbour_stages
+    from defemb_core.report import DRAWING, write_report
 
-    comparison = open_named(options)
-    with stages_shown() as progress:
+    shares = {READING: 0.1, **dict.fromkeys(neighbour_stages(), 0.3), DRAWING: 0.3}
+    with watched(options.job, shares) as progress:
+        progress(READING, 0, 1)
+        comparison = open_named(options)
         out = write_report(comparison, options.out, options.force, progress)
     return [f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB"]

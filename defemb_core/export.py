@@ -26,6 +26,7 @@ from defemb_core.export_place import (
     publish_folder,
     read_card,
     unfinished,
+    whole_path,
     why_not,
 )
 from defemb_core.progress import Progress
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from defemb_core.plm import PLM
     from defemb_core.reconstruction import Reconstruction
 
-__all__ = ["TARGETS", "card", "card_path", "export", "export_notes", "planned_files"]
+__all__ = ["TARGETS", "card", "card_path", "check_format", "check_out", "export", "export_notes", "planned_files"]
 
 TARGETS: tuple[str, ...] = (CHECKPOINT, *FORMATS)
 _MARGIN = 1 << 20
@@ -72,13 +73,10 @@ def export(
     Raises:
         ExportError: unknown format, another PLM's reconstruction, `out` is taken, no permission, or the disk is full.
     """
-    _check_format(to, analysis)
-    out = Path(os.path.abspath(out.expanduser()))  # not resolve(): a link at `out` is to be seen
+    check_format(to, analysis)
+    out, needed = check_out(reconstruction, plm, to, out, force)
     _check_table(reconstruction, plm)
     is_folder = to == CHECKPOINT or FORMATS[to].is_folder
-    check_target(out, to, is_folder, force, plm.folder)
-    needed = _MARGIN + sum(planned_files(reconstruction, plm, to, out).values())
-    check_place(out, needed)
     tell = _tell(progress, f"writing {to}")
     table = Table(
         reconstruction.matrix,
@@ -99,6 +97,22 @@ def export(
     except (OSError, SafetensorError, pl.exceptions.PolarsError) as exc:
         raise ExportError(why_not(exc, out, needed)) from exc
     return out
+
+
+def check_out(reconstruction: Reconstruction, plm: PLM, to: str, out: Path, force: bool) -> tuple[Path, int]:
+    """Refuse a place that is taken, that cannot be written, or that is too small, before any work is done.
+
+    Returns:
+        The absolute path, and about how many bytes the export takes there.
+
+    Raises:
+        ExportError: one of these, or an unknown format.
+    """
+    out = whole_path(out)
+    needed = _MARGIN + sum(planned_files(reconstruction, plm, to, out).values())
+    check_target(out, to, to == CHECKPOINT or FORMATS[to].is_folder, force, plm.folder)
+    check_place(out, needed)
+    return out, needed
 
 
 def planned_files(reconstruction: Reconstruction, plm: PLM, to: str, out: Path) -> dict[str, int]:
@@ -133,7 +147,8 @@ def _unknown(to: str) -> ExportError:
     return ExportError(f"unknown format {to!r}; choose one of {', '.join(TARGETS)}")
 
 
-def _check_format(to: str, analysis: Analysis | None) -> None:
+def check_format(to: str, analysis: Analysis | None) -> None:
+    """Refuse a format that is not known, or that holds maps which have not been made."""
     if to not in TARGETS:
         raise _unknown(to)
     if to != CHECKPOINT and FORMATS[to].needs_maps and analysis is None:

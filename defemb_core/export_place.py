@@ -24,6 +24,22 @@ def card_path(out: Path) -> Path:
     return out.with_name(out.name + ".card.json")
 
 
+def whole_path(out: Path) -> Path:
+    """Return the absolute path of what a user named; links in it stay, so that one at `out` is seen.
+
+    Raises:
+        ExportError: it is no path: of a user who is not known here, say.
+    """
+    try:
+        whole = Path(os.path.abspath(out.expanduser()))
+        os.path.lexists(whole.parent)  # refuses what no system call takes
+    except (RuntimeError, ValueError) as exc:
+        raise ExportError(f"{str(out)!r} is no place to write to ({exc}); name a file or folder") from None
+    if not whole.name:
+        raise ExportError(f"{str(out)!r} is no place to write to; name a file or folder below it")
+    return whole
+
+
 def check_target(out: Path, to: str, is_folder: bool, force: bool, source: Path) -> None:
     """Refuse to touch anything at `out` but an earlier export, and that only with `force`.
 

@@ -17,7 +17,7 @@ from defemb_core.errors import ExportError
 from defemb_core.hubness import Hubness, measure_hubness
 from defemb_core.neighbours import Neighbours
 from defemb_core.palette import colour_by_group, table_colours
-from defemb_core.progress import Progress
+from defemb_core.progress import Clock, Progress
 from defemb_core.projection import Projection, project_pca
 from defemb_core.report_parts import citation, escaped, evidence, isotropy, left_out, provenance, tokens
 from defemb_core.report_style import STYLE
@@ -26,6 +26,8 @@ from defemb_core.spectrum import singular_values
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+DRAWING = "drawing figures"
+_FIGURES = 8  # of a report
 _MARK = "<!-- a report of defemb -->"
 # A page that asks for nothing: should a text ever get through as markup, it could neither run nor load anything.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -38,7 +40,8 @@ def write_report(comparison: Comparison, out: Path, force: bool = False, progres
         comparison: the two tables.
         out: the file, new.
         force: replace an earlier report of defemb's; anything else is never replaced.
-        progress: told while neighbours are found, if they are not known yet.
+        progress: told while neighbours are found, if they are not known yet, and of each figure; what it raises ends
+            the work, and nothing is left behind.
 
     Returns:
         The absolute path of the file.
@@ -89,13 +92,15 @@ def report_html(comparison: Comparison, progress: Progress | None = None) -> str
     method = "UMAP" if analysis else "PCA, on the first table's principal directions"
     first, second = comparison.names
     title = f"{comparison.plm.title}: token embeddings, {first} and {second}"
-    charts = "".join(_shown(list(_charts(comparison, neighbours))))
+    drawn = _Drawn(progress or Clock().tell)
+    charts = "".join(map(drawn, _charts(comparison, neighbours)))
+    places = "".join(map(drawn, _maps(comparison, maps)))
     parts = {
         "The two tables": provenance(comparison),
         "Evidence on held-out tokens": evidence(comparison),
         "Isotropy by frequency group": isotropy(comparison),
         "Spectra, cosines, norms": f'<div class="pairs">{charts}</div>',
-        "Maps": f'{_trust(comparison, maps)}<div class="pairs">{"".join(_shown(list(_maps(comparison, maps))))}</div>',
+        "Maps": f'{_trust(comparison, maps)}<div class="pairs">{places}</div>',
         "Low-frequency tokens whose neighbours changed most": tokens(comparison, neighbours),
         "What was left out": left_out(comparison, method),
         "How to cite": citation(comparison),
@@ -113,10 +118,18 @@ def _page(title: str, body: str) -> str:
     )
 
 
-def _shown(figures: list[go.Figure]) -> Iterator[str]:
-    from defemb_core.figures.static import figure_html
+class _Drawn:
+    """Draws one figure after the other as SVG, and tells how many are done."""
 
-    return map(figure_html, figures)
+    def __init__(self, progress: Progress) -> None:
+        self.progress, self.done = progress, 0
+
+    def __call__(self, figure: go.Figure) -> str:
+        from defemb_core.figures.static import figure_html
+
+        self.done += 1
+        self.progress(DRAWING, self.done, _FIGURES)
+        return figure_html(figure)
 
 
 def _parts(comparison: Comparison) -> Mapping[str, np.ndarray]:

@@ -29,6 +29,7 @@ STATUS, LOG, STOP, LOCK = "status.json", "log.txt", "stop", "lock"
 COMMAND = "command.json"
 CHECKPOINT = "checkpoint"  # the folder within a run's for what it need not do again when it is resumed
 ANALYSIS = "analysis"  # the folder within a run's where neighbours and maps are found
+EXPORTS = "exports"  # the folder within a run's for the exports of it that were started in the background
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 # Seconds between two writes of the status file; the pages poll once a second.
 STATUS_EVERY = 0.5
@@ -142,10 +143,10 @@ def delete_run(folder: Path) -> None:
     """Delete a run's directory.
 
     Raises:
-        RunError: a process is at work on it, on its analysis or on an evaluation, or it is no run.
+        RunError: a process is at work on it, on its analysis, on an evaluation or an export, or it is no run.
     """
     if read_status(folder).is_active or any(read_status(status.parent).is_active for status in folder.rglob(STATUS)):
-        raise RunError(f"run {folder.name!r} is running; cancel it, or wait for its maps, before you delete it")
+        raise RunError(f"run {folder.name!r} is running; cancel it, or wait for its maps or exports, then delete it")
     shutil.rmtree(folder)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from defemb_core.progress import Progress
-from defemb_core.runs import Reporter
+from defemb_core.runs import Reporter, working_in
 
 
 class Bar:
@@ -70,3 +71,22 @@ def stages_shown() -> Iterator[Progress]:
 
     with bar:
         yield show
+
+
+@contextmanager
+def watched(job: Path | None, shares: dict[str, float]) -> Iterator[Progress]:
+    """Show how far work is; if a folder is named, keep that there too, for a page to watch, and stop when it says so.
+
+    Args:
+        job: the folder, made if missing; what an earlier piece of work left there is taken over.
+        shares: see Reporter.
+
+    Raises:
+        RunError: the folder holds something else, or a process is at work in it.
+    """
+    if job is None:
+        with stages_shown() as progress:
+            yield progress
+    else:
+        with working_in(job, shares, resume=True, again=True) as reporter, Bar(reporter) as progress:
+            yield progress

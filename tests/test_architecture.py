@@ -22,7 +22,7 @@ ORDER = [
     "export_formats", "import_table", "comparison", "projection_settings", "analysis_files", "analysis", "trial",
     "trial_files", "evaluate", "evaluation_files", "selections", "palette", "figures",
     "export_card", "export_place", "export_tensors", "export_check", "export_checkpoint", "export", "hub_upload",
-    "report_style", "report_parts", "report", "runs", "processes", "terminal",
+    "report_style", "report_parts", "report", "runs", "processes", "export_jobs", "terminal",
     "cli_options", "cli_export", "cli_estimate", "cli_dictionary", "cli_analyse", "cli_report", "cli_evaluate", "cli",
     "__main__",
 ]  # fmt: skip

@@ -5,12 +5,10 @@ from datetime import datetime
 from pathlib import Path
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from defemb_core.cli import Request
 from defemb_core.history import read_evaluations
 from defemb_core.processes import cancel_run, start_run
-from defemb_core.progress import Progress
 from defemb_core.runs import Status, analysis_status, list_runs, read_status, run_path
 from pages.shared.charts import figures, show
 from pages.shared.text import as_duration, as_text
@@ -65,13 +63,3 @@ def show_progress(status: Status, title: str) -> None:
     elapsed = as_duration(time.time() - status.started)
     left = f", about {as_duration(status.remaining)} left" if status.remaining is not None else ""
     st.progress(status.fraction, f"{as_text(title)}: {as_text(status.stage)} ({elapsed}{left})")
-
-
-def moving(bar: DeltaGenerator) -> Progress:
-    """Return a way to report how far work of this very page is, which moves the bar."""
-
-    def step(stage: str, done: int, total: int, /, **figures: float) -> None:
-        del figures
-        bar.progress(done / max(total, 1), as_text(stage.capitalize()))
-
-    return step

@@ -1,0 +1,142 @@
+"""Exports and reports that were started in the background: how far they are, what came of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import streamlit as st
+
+from defemb_core.comparison import Comparison
+from defemb_core.export import export_notes
+from defemb_core.export_formats import FORMATS
+from defemb_core.export_jobs import (
+    ExportJob,
+    find_report,
+    forget_export,
+    list_exports,
+    retry_export,
+    start_report,
+)
+from defemb_core.export_place import read_card
+from defemb_core.hub_upload import uploadable
+from defemb_core.processes import cancel_run
+from defemb_core.runs import read_status
+from pages.shared import state
+from pages.shared.progress import show_progress
+from pages.shared.text import as_text
+from pages.shared.upload import show_upload
+
+OPENS = 'transformers.AutoModel.from_pretrained("{path}")'
+LARGEST_DOWNLOAD = 200_000_000  # bytes; a browser's copy passes through the server's memory
+
+
+def show_exports(run: Path) -> None:
+    """Show the run's exports, the latest first: how far those at work are, what the others have made."""
+    jobs = list_exports(run)
+    if jobs:
+        st.subheader("Exports of this run", anchor=False)
+    for number, job in enumerate(jobs):
+        if job.status.is_active:
+            _watch(job.folder, f"{job.to} to {job.out}")
+        elif job.status.state == "complete":
+            with st.expander(as_text(f"{job.to}: {job.out}"), expanded=number == 0, icon=":material/inventory_2:"):
+                _show_made(job)
+        else:
+            _show_ended(job, f"The {job.to} export to {job.out}")
+
+
+@st.fragment(run_every=1.0)
+def _watch(folder: Path, title: str) -> None:
+    """Show a bar until the job ends."""
+    status = read_status(folder)
+    if not status.is_active:
+        st.rerun()
+    show_progress(status, title)
+    what = "What is written so far is deleted."
+    if st.button("Cancel", key=f"cancel-{folder.name}", icon=":material/stop_circle:", help=what):
+        with st.spinner("Stopping"):
+            cancel_run(folder)
+
+
+def _show_ended(job: ExportJob, what: str) -> None:
+    """Say why a job came to no good end, and offer to try again."""
+    said = f"{what} was {job.status.state}." + (f" {job.status.message}" if job.status.state == "failed" else "")
+    (st.error if job.status.state == "failed" else st.warning)(as_text(said), icon=":material/error:")
+    again, forget, _ = st.columns([1, 1, 4])
+    if again.button("Try again", key=f"again-{job.folder.name}", icon=":material/replay:"):
+        retry_export(job)
+        st.rerun()
+    _offer_to_forget(job, forget.button)
+
+
+def _offer_to_forget(job: ExportJob, button: Callable[..., bool]) -> None:
+    """Show a button that takes the job off the list."""
+    what = "Takes this entry off the list; a finished file or folder stays where it is."
+    if button("Remove from list", key=f"forget-{job.folder.name}", icon=":material/playlist_remove:", help=what):
+        forget_export(job)
+        st.rerun()
+
+
+def _show_made(job: ExportJob) -> None:
+    """Show what a finished export is, how it is opened, and its manifest."""
+    path = job.out
+    if job.is_there:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.status.updated))
+        st.success(as_text(f"Written to {path}, {when}"), icon=":material/check_circle:")
+        _show_card(path)
+        st.code((FORMATS[job.to].opens if job.to in FORMATS else OPENS).format(path=path), language="python")
+    else:
+        st.warning(as_text(f"{path} is no longer there."), icon=":material/help:")
+    copy, forget, _ = st.columns([1, 1, 2])
+    if path.is_file() and path.stat().st_size <= LARGEST_DOWNLOAD:
+        copy.download_button(
+            "Download a copy", path.read_bytes, path.name, icon=":material/download:", on_click="ignore",
+            key=f"copy-{job.folder.name}",
+        )  # fmt: skip
+    _offer_to_forget(job, forget.button)
+    with suppress(OSError, ValueError, KeyError):  # it is gone, or its manifest is
+        if files := uploadable(path):
+            show_upload(path, files)
+
+
+def _show_card(path: Path) -> None:
+    """Show what an export says of itself, with the sums of its files."""
+    try:
+        notes, card = export_notes(path), read_card(path)
+    except (OSError, ValueError, KeyError, TypeError):
+        st.warning("Its manifest is missing or damaged; export again.", icon=":material/error:")
+        return
+    for note in notes:
+        st.write(as_text(note))
+    sums = card.get("files") or {path.name: card.get("sha256")}
+    with st.popover("Manifest", icon=":material/fingerprint:", help="SHA-256 of every file, and how it came about."):
+        st.dataframe([{"file": name, "SHA-256": known} for name, known in sums.items()], hide_index=True)
+        st.json({key: value for key, value in card.items() if key != "files"}, expanded=1)
+
+
+def show_report(comparison: Comparison, name: str) -> None:
+    """Offer the comparison's report: made in the background, then downloaded as `name`."""
+    st.subheader("Report", anchor=False)
+    st.caption("This comparison as one HTML file that opens anywhere, offline: figures, maps, tokens, how to cite.")
+    folder = state.analysis_folder(comparison)
+    job = find_report(folder)
+    if job and job.status.is_active:
+        _watch(job.folder, "Report")
+        return
+    if job and job.status.state != "complete":
+        _show_ended(job, "The report")
+        return
+    make, download, _ = st.columns([1, 1, 2])
+    if job and job.is_there:
+        download.download_button(
+            "Download the report", job.out.read_bytes, name, "text/html", key="report", icon=":material/download:",
+            on_click="ignore", type="primary",
+        )  # fmt: skip
+    label = "Make it again" if job else "Make the report"
+    help_ = "Some seconds; a minute more where neighbours are not known yet. With UMAP maps once these are made."
+    if make.button(label, key="make-report", icon=":material/description:", help=help_):
+        start_report(*state.compared(), folder)
+        st.rerun()
