@@ -14,8 +14,6 @@ from defemb_core.export_formats import FORMATS
 from defemb_core.export_place import CHECKPOINT, LOADS
 from defemb_core.terminal import watched
 
-READING = "reading run and PLM"
-
 
 def add_export(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the parser's."""
@@ -74,8 +72,7 @@ def _write(options: argparse.Namespace) -> Path:
     from defemb_core.export import export
 
     to = options.to
-    with watched(options.job, {READING: 0.1, f"writing {to}": 0.9}) as progress:
-        progress(READING, 0, 1)
+    with watched(options.job, {f"writing {to}": 1.0}) as progress:
         comparison = open_comparison(run_folder(options.run))
         analysis = read_analysis(comparison) if to in FORMATS and FORMATS[to].needs_maps else None
         made, plm = comparison.reconstruction, comparison.plm

@@ -9,8 +9,6 @@ from typing import Any
 from defemb_core.cli_options import add_against, add_job, open_named
 from defemb_core.terminal import watched
 
-READING = "reading run and PLM"
-
 
 def add_report(commands: Any) -> argparse.ArgumentParser:
     """Add the command; return its parser."""
@@ -33,9 +31,8 @@ def report_lines(options: argparse.Namespace) -> list[str]:
     from defemb_core.analysis import neighbour_stages
     from defemb_core.report import DRAWING, write_report
 
-    shares = {READING: 0.1, **dict.fromkeys(neighbour_stages(), 0.3), DRAWING: 0.3}
+    shares = {**dict.fromkeys(neighbour_stages(), 0.3), DRAWING: 0.4}
     with watched(options.job, shares) as progress:
-        progress(READING, 0, 1)
         comparison = open_named(options)
         out = write_report(comparison, options.out, options.force, progress)
     return [f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB"]

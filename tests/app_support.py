@@ -98,6 +98,17 @@ def make_run(world: World, name: str = RUN, analyse: bool = True) -> Path:
     return folder
 
 
+def work_here(monkeypatch) -> None:
+    """Do what the export page starts in the background at once, in this process: an import of torch costs seconds."""
+
+    def start(words: list[str] | None, folder: Path) -> None:
+        words = words or json.loads((folder / "command.json").read_text())
+        write_json(folder / "command.json", words)
+        main(words)
+
+    monkeypatch.setattr("defemb_core.export_jobs.start_run", start)
+
+
 def set_status(folder: Path, **changes: object) -> Path:
     """Change what a run's status file says, as a crash or another program would leave it."""
     folder.mkdir(parents=True, exist_ok=True)

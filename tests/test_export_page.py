@@ -1,9 +1,10 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 import test_pages
-from app_support import RUN
+from app_support import RUN, work_here
 from test_export import Hub
 from test_pages import button, clean, one_sentence, unescaped
 
@@ -16,6 +17,14 @@ from defemb_core.import_table import read_table
 _apart, comparison, visit, world = (  # fixtures of the pages' tests
     test_pages._apart, test_pages.comparison, test_pages.visit, test_pages.world,
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch, world):
+    """Exports are done when the click is; those of other tests are not listed."""
+    work_here(monkeypatch)
+    yield
+    shutil.rmtree(world.run / "exports", ignore_errors=True)
 
 
 def exported(visit, to, out):

@@ -22,6 +22,7 @@ from app_support import (
     make_run,
     save_plm,
     set_status,
+    work_here,
 )
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
@@ -668,7 +669,8 @@ def test_a_token_without_a_definition_is_said_to_be_kept(visit, comparison):
 
 
 @pytest.mark.parametrize(("to", "suffix"), [("safetensors", ".safetensors"), ("npy", ".npy"), ("parquet", ".parquet")])
-def test_export_writes_the_rebuilt_table(to, suffix, visit, comparison, tmp_path):
+def test_export_writes_the_rebuilt_table(to, suffix, visit, comparison, tmp_path, monkeypatch):
+    work_here(monkeypatch)
     out = tmp_path / "new" / f"table{suffix}"
     app = visit("export", format=to, **{f"out-{to}-{RUN}": str(out)})
     button(app, "Export").click().run()
@@ -677,8 +679,10 @@ def test_export_writes_the_rebuilt_table(to, suffix, visit, comparison, tmp_path
     assert np.array_equal(read_table(out), comparison.rebuilt)
 
 
-def test_export_writes_a_checkpoint(visit, comparison, tmp_path):
+def test_export_writes_a_checkpoint(visit, comparison, tmp_path, monkeypatch):
     from transformers import AutoModel
+
+    work_here(monkeypatch)
 
     app = visit("export", format="checkpoint", **{f"out-checkpoint-{RUN}": str(tmp_path / "made")})
     button(app, "Export").click().run()

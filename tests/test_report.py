@@ -1,15 +1,16 @@
 import dataclasses
 import os
 import re
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
 import polars as pl
 import pytest
-import streamlit as st
 import test_pages
+from app_support import work_here
 from streamlit.runtime.pages_manager import PagesManager
-from test_pages import clean
+from test_pages import button, clean
 
 from defemb_core import analysis, report
 from defemb_core.cli import main
@@ -232,18 +233,23 @@ def test_a_run_against_another(tiny_run, tiny_bert, tmp_path, quiet, monkeypatch
 # The page
 
 
-def test_the_export_page_offers_it(visit, world, monkeypatch, tmp_path):
+def test_the_export_page_makes_it_and_offers_it(visit, world, monkeypatch, tmp_path):
     for name, value in world.variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
     monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", type("Routed", (PagesManager,), {}))
-    assert not offered(clean(visit("export"))).disabled
-    assert "original, UMAP" in report_html(open_comparison(world.run))
-    monkeypatch.setenv("DEFEMB_CACHE", str(tmp_path / "empty"))
-    st.cache_resource.clear()
-    assert offered(clean(visit("export"))).disabled  # until neighbours and maps are known
+    work_here(monkeypatch)
+    app = clean(visit("export"))
+    assert offered(app) == []
+    button(app, "Make the report").click().run()
+    assert len(offered(clean(app))) == 1
+    made = (world.run / "exports" / "report" / "report.html").read_text(encoding="utf-8")
+    assert made == report_html(open_comparison(world.run))
+    assert "original, UMAP" in made
+    os.utime(world.run / "config.json")  # the run is another one by now
+    assert offered(clean(visit("export"))) == []
+    shutil.rmtree(world.run / "exports")
 
 
 def offered(app):
-    (button,) = [b for b in app.get("download_button") if b.proto.label == "Download the report"]
-    return button.proto
+    return [b for b in app.get("download_button") if b.proto.label == "Download the report"]
