@@ -121,13 +121,13 @@ def planned_files(reconstruction: Reconstruction, plm: PLM, to: str, out: Path) 
     The bytes of weights and of the PLM's other files are exact, those of cards and of text formats about right.
 
     Raises:
-        ExportError: unknown format.
+        ExportError: unknown format, or `out` is no path.
     """
     if to not in TARGETS:
         raise _unknown(to)
     if to == CHECKPOINT:
         return {**checkpoint_files(plm), "README.md": _CARD_BYTES, MANIFEST: _CARD_BYTES}
-    size = FORMATS[to].bytes_of(*reconstruction.matrix.shape)
+    out, size = whole_path(out), FORMATS[to].bytes_of(*reconstruction.matrix.shape)
     about = MANIFEST if FORMATS[to].is_folder else card_path(out).name
     return {out.name: size, about: _CARD_BYTES}
 

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,14 @@ def whole_path(out: Path) -> Path:
     """
     try:
         whole = Path(os.path.abspath(out.expanduser()))
-        os.path.lexists(whole.parent)  # refuses what no system call takes
-    except (RuntimeError, ValueError) as exc:
-        raise ExportError(f"{str(out)!r} is no place to write to ({exc}); name a file or folder") from None
-    if not whole.name:
-        raise ExportError(f"{str(out)!r} is no place to write to; name a file or folder below it")
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            os.lstat(whole)  # refuses what no system call takes
+    except (RuntimeError, ValueError, OSError) as exc:
+        raise ExportError(
+            f"{str(out)!r} is no place to write to ({getattr(exc, 'strerror', '') or exc}); name another"
+        ) from None
+    if not out.name:
+        raise ExportError(f"{str(out)!r} is no place to write to; name a new file or folder")
     return whole
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -65,17 +65,17 @@ def _show_ended(job: ExportJob, what: str) -> None:
     """Say why a job came to no good end, and offer to try again."""
     said = f"{what} was {job.status.state}." + (f" {job.status.message}" if job.status.state == "failed" else "")
     (st.error if job.status.state == "failed" else st.warning)(as_text(said), icon=":material/error:")
-    again, forget, _ = st.columns([1, 1, 4])
-    if again.button("Try again", key=f"again-{job.folder.name}", icon=":material/replay:"):
-        retry_export(job)
-        st.rerun()
-    _offer_to_forget(job, forget.button)
+    with st.container(horizontal=True):
+        if st.button("Try again", key=f"again-{job.folder.name}", icon=":material/replay:"):
+            retry_export(job)
+            st.rerun()
+        _offer_to_forget(job)
 
 
-def _offer_to_forget(job: ExportJob, button: Callable[..., bool]) -> None:
+def _offer_to_forget(job: ExportJob) -> None:
     """Show a button that takes the job off the list."""
     what = "Takes this entry off the list; a finished file or folder stays where it is."
-    if button("Remove from list", key=f"forget-{job.folder.name}", icon=":material/playlist_remove:", help=what):
+    if st.button("Remove from list", key=f"forget-{job.folder.name}", icon=":material/playlist_remove:", help=what):
         forget_export(job)
         st.rerun()
 
@@ -86,31 +86,38 @@ def _show_made(job: ExportJob) -> None:
     if job.is_there:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.status.updated))
         st.success(as_text(f"Written to {path}, {when}"), icon=":material/check_circle:")
-        _show_card(path)
         st.code((FORMATS[job.to].opens if job.to in FORMATS else OPENS).format(path=path), language="python")
     else:
         st.warning(as_text(f"{path} is no longer there."), icon=":material/help:")
-    copy, forget, _ = st.columns([1, 1, 2])
-    if path.is_file() and path.stat().st_size <= LARGEST_DOWNLOAD:
-        copy.download_button(
-            "Download a copy", path.read_bytes, path.name, icon=":material/download:", on_click="ignore",
-            key=f"copy-{job.folder.name}",
-        )  # fmt: skip
-    _offer_to_forget(job, forget.button)
+    card = _card_with_notes(path) if job.is_there else {}
+    with st.container(horizontal=True):
+        if path.is_file() and path.stat().st_size <= LARGEST_DOWNLOAD:
+            st.download_button(
+                "Download a copy", path.read_bytes, path.name, icon=":material/download:", on_click="ignore",
+                key=f"copy-{job.folder.name}",
+            )  # fmt: skip
+        if card:
+            _show_manifest(path, card)
+        _offer_to_forget(job)
     with suppress(OSError, ValueError, KeyError):  # it is gone, or its manifest is
         if files := uploadable(path):
             show_upload(path, files)
 
 
-def _show_card(path: Path) -> None:
-    """Show what an export says of itself, with the sums of its files."""
+def _card_with_notes(path: Path) -> dict[str, Any]:
+    """Return what an export says of itself, and show what a user should know of it; {} if that cannot be read."""
     try:
         notes, card = export_notes(path), read_card(path)
     except (OSError, ValueError, KeyError, TypeError):
         st.warning("Its manifest is missing or damaged; export again.", icon=":material/error:")
-        return
+        return {}
     for note in notes:
         st.write(as_text(note))
+    return card
+
+
+def _show_manifest(path: Path, card: dict[str, Any]) -> None:
+    """Show the sums of the files behind a button, and how the table came about."""
     sums = card.get("files") or {path.name: card.get("sha256")}
     with st.popover("Manifest", icon=":material/fingerprint:", help="SHA-256 of every file, and how it came about."):
         st.dataframe([{"file": name, "SHA-256": known} for name, known in sums.items()], hide_index=True)
@@ -129,14 +136,14 @@ def show_report(comparison: Comparison, name: str) -> None:
     if job and job.status.state != "complete":
         _show_ended(job, "The report")
         return
-    make, download, _ = st.columns([1, 1, 2])
-    if job and job.is_there:
-        download.download_button(
-            "Download the report", job.out.read_bytes, name, "text/html", key="report", icon=":material/download:",
-            on_click="ignore", type="primary",
-        )  # fmt: skip
-    label = "Make it again" if job else "Make the report"
-    help_ = "Some seconds; a minute more where neighbours are not known yet. With UMAP maps once these are made."
-    if make.button(label, key="make-report", icon=":material/description:", help=help_):
-        start_report(*state.compared(), folder)
-        st.rerun()
+    what = "Some seconds; a minute more where neighbours are not known yet. With UMAP maps once these are made."
+    with st.container(horizontal=True):
+        if job and job.is_there:
+            st.download_button(
+                "Download the report", job.out.read_bytes, name, "text/html", key="report", icon=":material/download:",
+                on_click="ignore",
+            )  # fmt: skip
+        label = "Make it again" if job else "Make the report"
+        if st.button(label, key="make-report", icon=":material/description:", help=what):
+            start_report(*state.compared(), folder)
+            st.rerun()
