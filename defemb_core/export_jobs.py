@@ -57,19 +57,18 @@ def start_export(run: Path, to: str, out: Path, force: bool = False) -> Path:
     return folder
 
 
-def start_report(second: str, first: str, folder: Path) -> Path:
-    """Start the report of two tables, named as `open_comparison` takes them, in the folder of their work.
+def start_report(folder: Path) -> Path:
+    """Start the report of the run or pair in `folder` in the background.
 
     Returns the job's folder, which the report will lie in; raises as start_run does.
     """
     job = folder / EXPORTS / REPORT
-    against = [f"--against={first}"] if first else []
-    start_run([REPORT, second, *against, f"--out={job / 'report.html'}", "--force", f"--job={job}"], job)
+    start_run([REPORT, str(folder), f"--out={job / 'report.html'}", "--force", f"--job={job}"], job)
     return job
 
 
 def find_report(folder: Path) -> ExportJob | None:
-    """Return the report that was started last in the folder of two tables' work, if any was since these were made."""
+    """Return the report of the run or pair in `folder` that was started last, if any was since its table was made."""
     job = _read_job(folder / EXPORTS / REPORT)
     with suppress(OSError):
         if job and job.status.started < (folder / "config.json").stat().st_mtime:  # of a run that is another one by now

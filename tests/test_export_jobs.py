@@ -176,7 +176,7 @@ def test_damaged_jobs_are_passed_over(run, tmp_path, monkeypatch):
 
 def test_a_report_lies_in_its_job_until_the_run_is_another_one(run):
     assert find_report(run) is None
-    folder = start_report(str(run), "", run)
+    folder = start_report(run)
     assert ended(folder).state == "complete"
     job = find_report(run)
     assert job.is_there

@@ -128,7 +128,7 @@ def show_report(comparison: Comparison, name: str) -> None:
     """Offer the comparison's report: made in the background, then downloaded as `name`."""
     st.subheader("Report", anchor=False)
     st.caption("This comparison as one HTML file that opens anywhere, offline: figures, maps, tokens, how to cite.")
-    folder = state.analysis_folder(comparison)
+    folder = state.work_folder(comparison)
     job = find_report(folder)
     if job and job.status.is_active:
         _watch(job.folder, "Report")
@@ -145,5 +145,5 @@ def show_report(comparison: Comparison, name: str) -> None:
             )  # fmt: skip
         label = "Make it again" if job else "Make the report"
         if st.button(label, key="make-report", icon=":material/description:", help=what):
-            start_report(*state.compared(), folder)
+            start_report(folder)
             st.rerun()
