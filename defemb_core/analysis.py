@@ -114,7 +114,13 @@ class _Task:
 def analyse(
     comparison: Comparison, settings: ProjectionSettings | None = None, progress: Progress | None = None
 ) -> Analysis:
-    """Find both tables' exact neighbours and their maps with the trustworthiness of each, from disk where known."""
+    """Find both tables' exact neighbours and their maps with the trustworthiness of each, from disk where known.
+
+    Example:
+        >>> analysis = de.analyse(pair)  # about a minute the first time # doctest: +SKIP
+        >>> analysis.maps[0].trust.trustworthiness > 0.5  # doctest: +SKIP
+        True
+    """
     task, report = _Task(comparison, settings or ProjectionSettings()), progress or Clock().tell
 
     def stage(name: str) -> Tell:

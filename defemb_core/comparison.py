@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from defemb_core.cache import cache_folder, table_sha256, write_json
+from defemb_core.described import Described
 from defemb_core.errors import RunError, SettingsError
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.hub import BUNDLED
@@ -33,8 +34,8 @@ Side = Reconstruction | PLM | ImportedTable
 TURNOVER_NEIGHBOURS = 10
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Described):
     """Two tables of one vocabulary, row by row: a PLM's own and a run's unless others are named.
 
     Attributes:
@@ -46,6 +47,11 @@ class Comparison:
     Raises:
         RunError: the run was made from another table than the PLM's.
         SettingsError: the two tables are not of one vocabulary and one width.
+
+    Example:
+        >>> pair = de.Comparison(plm, made)
+        >>> bool((pair.changed == made.rebuilt).all())
+        True
     """
 
     plm: PLM
@@ -79,6 +85,13 @@ class Comparison:
         raise SettingsError(
             f"{self.names[0]!r} and {self.names[1]!r} cannot be compared: {differ}; choose tables of one vocabulary"
         )
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What a console and a notebook say of it."""
+        what = "rows rebuilt" if self.is_usual else "rows that differ"
+        both = " and ".join(self.names)
+        return {"Comparison": both, "PLM": self.plm.title, what: f"{self.changed.sum():,} of {len(self.changed):,}"}
 
     @property
     def is_usual(self) -> bool:
@@ -161,6 +174,11 @@ def open_comparison(folder: Path | str, load: Load = load_plm, against: str = ""
         PLMError: the PLM cannot be loaded any more.
         SettingsError: two tables of different vocabularies, or a file that is compared with none.
         TableError: a file cannot be read or does not fit.
+
+    Example:
+        >>> opened = de.open_comparison("run")
+        >>> opened.plm.name, opened.names
+        ('bundled', ('original', 'rebuilt'))
     """
     if (Path(folder) / PAIR).is_file():
         folder, against = _read_pair(Path(folder))
@@ -279,6 +297,11 @@ def token_changes(comparison: Comparison, neighbours: tuple[Neighbours, Neighbou
     where the dictionary does not say), and, with both tables' neighbours, `turnover f32` (share of the ten nearest
     neighbours that are new, 0 to 1), `hubness_original i32` and `hubness_rebuilt i32` (among how many other rows' ten
     nearest neighbours the row is; 10 on average).
+
+    Example:
+        >>> changes = de.token_changes(pair)
+        >>> changes.filter(~changes["rebuilt"])["movement"].max()
+        0.0
     """
     cosine = np.clip(row_cosines(comparison.original, comparison.rebuilt), -1, 1)
     rebuilt = comparison.changed

@@ -54,6 +54,11 @@ def match_definitions(
 
     Raises:
         SettingsError: max_senses below 1, or no such way of matching.
+
+    Example:
+        >>> matches = de.match_definitions(vocabulary, dictionary)
+        >>> matches.filter(token_id=3118).height
+        2
     """
     if max_senses < 1:
         raise SettingsError(f"max_senses must be 1 or more, is {max_senses}")
@@ -167,6 +172,11 @@ def coverage(vocabulary: pl.DataFrame, matches: pl.DataFrame, by: str = "group")
         vocabulary: the rows that count.
         matches: as match_definitions or describe_matches return them.
         by: "group", "kind", "how" or "source".
+
+    Example:
+        >>> by_kind = de.coverage(vocabulary, matches, by="kind")
+        >>> print(f"{by_kind.filter(kind='number')['share'][0]:.0%}")
+        100%
     """
     if by in vocabulary.columns:
         marked = vocabulary.with_columns(has=pl.col("token_id").is_in(matches["token_id"].implode()))

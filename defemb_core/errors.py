@@ -6,6 +6,13 @@ class DefembError(Exception):
 
     Attributes:
         code: what the command line exits with.
+
+    Example:
+        >>> try:
+        ...     de.Settings("magic")
+        ... except de.DefembError as error:
+        ...     print(str(error).partition(";")[0])
+        unknown method 'magic'
     """
 
     code = 2

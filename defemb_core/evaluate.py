@@ -69,6 +69,10 @@ class Question:
 
     Raises:
         SettingsError: a value is outside its range, or belongs to something else than `what`.
+
+    Example:
+        >>> de.Question("similarity").resamples
+        2000
     """
 
     what: What = "similarity"
@@ -139,6 +143,10 @@ def evaluate(comparison: Comparison, question: Question | None = None) -> Evalua
 
     Raises:
         DefembError: as evaluate_similarity, evaluate_relations and evaluate_probing do, and read_pairs.
+
+    Example:
+        >>> de.evaluate_comparison(pair, de.Question("similarity")).shown.columns[:2]
+        ['set', 'part']
     """
     question = question or Question()
     if question.what == "similarity":

@@ -47,7 +47,7 @@ def export(
     reconstruction: Reconstruction,
     plm: PLM,
     to: str,
-    out: Path,
+    out: Path | str,
     force: bool = False,
     *,
     analysis: Analysis | None = None,
@@ -72,9 +72,14 @@ def export(
 
     Raises:
         ExportError: unknown format, another PLM's reconstruction, `out` is taken, no permission, or the disk is full.
+
+    Example:
+        >>> written = de.export_reconstruction(made, plm, "npy", Path("table.npy"))
+        >>> np.load(written).shape
+        (30522, 384)
     """
     check_format(to, analysis)
-    out, needed = check_out(reconstruction, plm, to, out, force)
+    out, needed = check_out(reconstruction, plm, to, Path(out), force)
     _check_table(reconstruction, plm)
     is_folder = to == CHECKPOINT or FORMATS[to].is_folder
     tell = _tell(progress, f"writing {to}")

@@ -140,6 +140,11 @@ def plm_vocabulary(
 
     Raises:
         SettingsError: as add_frequency does.
+
+    Example:
+        >>> vocabulary = de.plm_vocabulary(plm)
+        >>> vocabulary.filter(text="1984").select("token_id", "kind", "group").row(0)
+        (3118, 'number', 'frequent')
     """
     source, groups = source or default_source(tokenizer_kind(plm.tokenizer)), groups or Groups()
 

@@ -123,6 +123,13 @@ def measure_isotropy(matrix: np.ndarray) -> Isotropy:
 
     Raises:
         SettingsError: for NaN or infinity, or fewer than two rows that are not zero.
+
+    Example:
+        >>> import numpy as np
+        >>> de.measure_isotropy(np.eye(4)[:2]).mean_cosine
+        0.0
+        >>> print(f"{de.measure_isotropy(plm.matrix).i_w:.3f}")
+        0.843
     """
     table = checked_matrix(matrix)
     rows = np.arange(table.shape[0])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from defemb_core.cache import file_sha256, table_sha256
+from defemb_core.described import Described
 from defemb_core.errors import PLMError, first_line, is_out_of_memory
 from defemb_core.families import (
     OFFSET_POSITIONS,
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
-@dataclass(frozen=True, eq=False)
-class PLM:
+@dataclass(frozen=True, eq=False, repr=False)
+class PLM(Described):
     """A pretrained language model: what the embedding work needs of it, without its encoder.
 
     Attributes:
@@ -74,6 +75,18 @@ class PLM:
     licence: str | None
     decoder_table: Tensor | None = None
     decoder_matrix: np.ndarray | None = None
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What a console and a notebook say of it."""
+        return {
+            "PLM": self.title,
+            "architecture": self.architecture,
+            "table": f"{self.rows:,} rows x {self.width:,} columns",
+            "parameters": f"{self.parameters:,}",
+            "revision": self.revision,
+            "licence": self.licence,
+        }
 
     @property
     def rows(self) -> int:
@@ -235,6 +248,13 @@ def load_plm(name_or_path: str, revision: str | None = None) -> PLM:
 
     Raises:
         PLMError: no such model, damaged or unreadable files, a decoder-only model, NaN or infinite rows.
+
+    Example:
+        >>> plm = de.load_plm("bundled")
+        >>> plm.matrix.shape
+        (30522, 384)
+        >>> plm.tokenizer.encode("embroidery").tokens[1:-1]
+        ['embroidery']
     """
     folder, commit = locate(name_or_path, revision)
     plm = read_plm(folder, name=name_or_path, revision=commit)

@@ -51,6 +51,11 @@ def project_pca(matrices: Sequence[np.ndarray]) -> tuple[Projection, ...]:
 
     Raises:
         SettingsError: for no tables, different widths, or fewer than two columns.
+
+    Example:
+        >>> original, rebuilt = de.project_pca([pair.original, pair.rebuilt])
+        >>> original.coordinates.shape
+        (30522, 2)
     """
     started = time.perf_counter()
     tables = _checked_tables(matrices)

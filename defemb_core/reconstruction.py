@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from defemb_core.definitions import MAX_SENSES, WAYS
+from defemb_core.described import Described
 from defemb_core.errors import RunError, SettingsError
 from defemb_core.isotropy import isotropy_by_group
 from defemb_core.methods import METHODS, TRANSFORMATIONS, Inputs, Method, Prediction, predict_rows, shuffled
@@ -62,6 +63,13 @@ class Settings:
 
     Raises:
         SettingsError: a value is outside its range.
+
+    Example:
+        >>> de.Settings("instant", blend=0.5).seed
+        0
+        >>> de.Settings("instant", blend=2.0)
+        Traceback (most recent call last):
+        defemb_core.errors.SettingsError: blend must lie between 0 and 1, is 2.0
     """
 
     method: Method = "frozen"
@@ -106,8 +114,8 @@ class Settings:
         return [way.strip() for way in self.without.split(",") if way.strip()]
 
 
-@dataclass(frozen=True, eq=False)
-class Reconstruction:
+@dataclass(frozen=True, eq=False, repr=False)
+class Reconstruction(Described):
     """A rebuilt table and how it came about.
 
     Attributes:
@@ -138,6 +146,19 @@ class Reconstruction:
                 f"the table has {len(self.matrix)} rows, the rebuilt marks {len(self.rebuilt)} and the vocabulary "
                 f"{self.vocabulary.height}; they must agree"
             )
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What a console and a notebook say of it."""
+        held = self.evidence.get("held_out") or {}
+        return {
+            "Reconstruction": (self.provenance.get("plm") or {}).get("title", "of an unnamed PLM"),
+            "method": self.settings.method,
+            "dictionary": (self.provenance.get("dictionary") or {}).get("name"),
+            "rows rebuilt": f"{np.count_nonzero(self.rebuilt):,} of {len(self.rebuilt):,}",
+            "held-out MRR (0 to 1, 1 is best)": f"{held['mrr']:.3f} of {held['tokens']:,} tokens" if held else None,
+            "held-out cosine (-1 to 1)": f"{held['cosine']:.3f}" if held else None,
+        }
 
     @property
     def without_definition(self) -> pl.DataFrame:
@@ -172,6 +193,13 @@ def reconstruct(
         PLMError: method "frozen" or "trained" with a tokenizer that has no mask token.
         TrainingError: the student's training cannot go on.
         NoMemoryError: memory does not suffice for one of the stages.
+
+    Example:
+        >>> made = de.reconstruct(plm, vocabulary, dictionary, de.Settings("instant"))
+        >>> made.matrix.shape == plm.matrix.shape
+        True
+        >>> bool((made.matrix[~made.rebuilt] == plm.matrix[~made.rebuilt]).all())
+        True
     """
     clock = Clock(progress)
     if settings.method in TRANSFORMATIONS:

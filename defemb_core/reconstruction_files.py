@@ -16,15 +16,21 @@ from defemb_core.reconstruction import Reconstruction, Settings
 FILES = ("config.json", "reconstruction.safetensors", "vocabulary.parquet", "definitions.parquet", "evidence.json")
 
 
-def save_reconstruction(reconstruction: Reconstruction, folder: Path) -> None:
+def save_reconstruction(reconstruction: Reconstruction, folder: Path | str) -> None:
     """Write the run's files into `folder`: config.json last, so that a folder with it holds all the others.
 
     Raises:
         OSError: a file cannot be written; the disk is full, say.
+
+    Example:
+        >>> from pathlib import Path
+        >>> Path("run").mkdir()
+        >>> de.save_reconstruction(made, Path("run"))
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
+    folder = Path(folder)
     tensors = {"matrix": reconstruction.matrix, "rebuilt": reconstruction.rebuilt.astype(np.uint8)}
     if reconstruction.decoder_matrix is not None:
         tensors["decoder_matrix"] = reconstruction.decoder_matrix
@@ -41,14 +47,20 @@ def save_reconstruction(reconstruction: Reconstruction, folder: Path) -> None:
     )
 
 
-def load_reconstruction(folder: Path) -> Reconstruction:
+def load_reconstruction(folder: Path | str) -> Reconstruction:
     """Read what save_reconstruction wrote.
 
     Raises:
         RunError: a file is missing or damaged.
+
+    Example:
+        >>> again = de.load_reconstruction(Path("run"))
+        >>> bool((again.matrix == made.matrix).all())
+        True
     """
     from safetensors.numpy import load_file
 
+    folder = Path(folder)
     missing = next((name for name in FILES if not (folder / name).is_file()), None)
     if missing:
         raise RunError(

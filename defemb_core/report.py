@@ -14,6 +14,7 @@ from defemb_core.cache import write_text
 from defemb_core.comparison import Comparison, isotropy_of
 from defemb_core.cosines import cosine_histogram
 from defemb_core.errors import ExportError
+from defemb_core.export_place import whole_path
 from defemb_core.hubness import Hubness, measure_hubness
 from defemb_core.neighbours import Neighbours
 from defemb_core.palette import colour_by_group, table_colours
@@ -33,7 +34,9 @@ _MARK = "<!-- a report of defemb -->"
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def write_report(comparison: Comparison, out: Path, force: bool = False, progress: Progress | None = None) -> Path:
+def write_report(
+    comparison: Comparison, out: Path | str, force: bool = False, progress: Progress | None = None
+) -> Path:
     """Write the report of two tables.
 
     Args:
@@ -48,8 +51,12 @@ def write_report(comparison: Comparison, out: Path, force: bool = False, progres
 
     Raises:
         ExportError: `out` is taken or cannot be written.
+
+    Example:
+        >>> de.write_report(pair, Path("report.html")).name
+        'report.html'
     """
-    out = Path(os.path.abspath(out.expanduser()))
+    out = whole_path(Path(out))
     check_place(out, force)
     text = report_html(comparison, progress)
     try:

@@ -140,6 +140,11 @@ def singular_values(matrix: np.ndarray, centred: bool = False) -> Spectrum:
 
     Raises:
         SettingsError: for fewer than two rows, NaN or infinity.
+
+    Example:
+        >>> spectrum = de.singular_values(np.diag([4.0, 2.0, 1.0]))
+        >>> [round(float(value), 3) for value in spectrum.values]
+        [4.0, 2.0, 1.0]
     """
     table = checked_matrix(matrix)
     mean = table.mean(axis=0, dtype=np.float64) if centred else None

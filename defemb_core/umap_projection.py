@@ -78,6 +78,11 @@ def project_umap(
 
     Raises:
         SettingsError: for fewer than four rows, or neighbours or a start that do not fit the table.
+
+    Example:
+        >>> made = de.project_umap(plm.matrix, seed=0)  # doctest: +SKIP
+        >>> made.method  # doctest: +SKIP
+        'umap'
     """
     started = time.perf_counter()
     table = checked_matrix(matrix)

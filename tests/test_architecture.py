@@ -11,8 +11,8 @@ import defemb_core
 
 ROOT = Path(defemb_core.__file__).parent
 ORDER = [
-    "errors", "version", "process_setup", "progress", "history", "cache", "text", "latex", "weights", "hub", "families",
-    "plm_files", "plm", "vocabulary", "frequency",
+    "errors", "version", "process_setup", "progress", "history", "cache", "text", "described", "latex", "weights", "hub",
+    "families", "plm_files", "plm", "vocabulary", "frequency",
     "dictionaries", "definitions", "prompts", "pieces", "devices", "states", "features_files", "features", "mentions",
     "definitionemb", "evaluation", "presets", "student", "training_files", "training_loop", "training", "trained",
     "spectrum", "isotropy", "undertrained", "neighbours", "queries", "cosines", "hubness", "trustworthiness",
@@ -20,7 +20,7 @@ ORDER = [
     "baselines", "stages", "methods", "relevance", "reconstruction", "reconstruction_files", "sizes", "costs",
     "estimate",
     "export_formats", "import_table", "comparison", "projection_settings", "analysis_files", "analysis", "trial",
-    "trial_files", "evaluate", "evaluation_files", "selections", "palette", "figures",
+    "trial_files", "evaluate", "evaluation_files", "selections", "palette", "figures", "views",
     "export_card", "export_place", "export_tensors", "export_check", "export_checkpoint", "export", "hub_upload",
     "report_style", "report_parts", "report", "runs", "processes", "export_jobs", "terminal",
     "cli_options", "cli_export", "cli_estimate", "cli_dictionary", "cli_analyse", "cli_report", "cli_evaluate", "cli",

@@ -95,6 +95,11 @@ def load_dictionary(spec: str, vocabulary: pl.DataFrame | None = None) -> Dictio
 
     Raises:
         DictionaryError: A name is unknown or given twice, or a dictionary cannot be found or read.
+
+    Example:
+        >>> dictionary = de.load_dictionary("numerals", vocabulary)
+        >>> dictionary.definitions.filter(word="1984")["definition"][0]
+        'nineteen eighty-four; the year between 1983 and 1985'
     """
     parts = parts_of(spec)
     parts.sort(key=lambda part: part.partition(":")[0] != GLOSSARY)
