@@ -145,7 +145,8 @@ def evaluate(comparison: Comparison, question: Question | None = None) -> Evalua
         DefembError: as evaluate_similarity, evaluate_relations and evaluate_probing do, and read_pairs.
 
     Example:
-        >>> de.evaluate_comparison(pair, de.Question("similarity")).shown.columns[:2]
+        >>> found = de.evaluate_comparison(pair, de.Question("similarity", resamples=100))
+        >>> found.shown.columns[:2]
         ['set', 'part']
     """
     question = question or Question()

@@ -128,8 +128,6 @@ def measure_isotropy(matrix: np.ndarray) -> Isotropy:
         >>> import numpy as np
         >>> de.measure_isotropy(np.eye(4)[:2]).mean_cosine
         0.0
-        >>> print(f"{de.measure_isotropy(plm.matrix).i_w:.3f}")
-        0.843
     """
     table = checked_matrix(matrix)
     rows = np.arange(table.shape[0])

@@ -129,7 +129,7 @@ def nearest_neighbours(
     Example:
         >>> near = de.nearest_neighbours(plm.matrix, k=2, rows=[3118])
         >>> vocabulary["text"][near.indices[0].tolist()].to_list()
-        ['1985', '1983']
+        ['1983', '1985']
     """
     if metric not in METRICS:
         raise SettingsError(f"unknown metric {metric!r}; use one of {', '.join(METRICS)}")

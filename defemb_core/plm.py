@@ -253,8 +253,8 @@ def load_plm(name_or_path: str, revision: str | None = None) -> PLM:
         >>> plm = de.load_plm("bundled")
         >>> plm.matrix.shape
         (30522, 384)
-        >>> plm.tokenizer.encode("embroidery").tokens[1:-1]
-        ['embroidery']
+        >>> plm.tokenizer.id_to_token(3118)
+        '1984'
     """
     folder, commit = locate(name_or_path, revision)
     plm = read_plm(folder, name=name_or_path, revision=commit)

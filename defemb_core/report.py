@@ -53,7 +53,7 @@ def write_report(
         ExportError: `out` is taken or cannot be written.
 
     Example:
-        >>> de.write_report(pair, Path("report.html")).name
+        >>> de.write_report(pair, "report.html").name  # doctest: +SKIP
         'report.html'
     """
     out = whole_path(Path(out))

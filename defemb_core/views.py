@@ -40,7 +40,7 @@ def nearest_words(comparison: Comparison, words: Sequence[str], k: int = 5) -> p
         >>> near.columns
         ['word', 'original', 'rebuilt']
         >>> print(near["original"][0])
-        1985, 1983
+        1983, 1985
     """
     rows = token_rows(comparison.vocabulary, words)
     texts = comparison.vocabulary["text"].to_list()

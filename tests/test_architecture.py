@@ -11,8 +11,8 @@ import defemb_core
 
 ROOT = Path(defemb_core.__file__).parent
 ORDER = [
-    "errors", "version", "process_setup", "progress", "history", "cache", "text", "described", "latex", "weights", "hub",
-    "families", "plm_files", "plm", "vocabulary", "frequency",
+    "errors", "version", "process_setup", "progress", "history", "cache", "text", "described", "latex", "weights",
+    "hub", "families", "plm_files", "plm", "vocabulary", "frequency",
     "dictionaries", "definitions", "prompts", "pieces", "devices", "states", "features_files", "features", "mentions",
     "definitionemb", "evaluation", "presets", "student", "training_files", "training_loop", "training", "trained",
     "spectrum", "isotropy", "undertrained", "neighbours", "queries", "cosines", "hubness", "trustworthiness",
