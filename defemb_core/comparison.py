@@ -25,7 +25,7 @@ from defemb_core.isotropy import isotropy_by_group
 from defemb_core.neighbours import Neighbours, neighbour_turnover
 from defemb_core.plm import PLM, load_plm
 from defemb_core.reconstruction import Reconstruction
-from defemb_core.reconstruction_files import load_reconstruction
+from defemb_core.reconstruction_files import load_reconstruction, plm_place
 
 PAIR = "pair.json"  # in a folder for work on two tables that are no run and its PLM's: which they are
 Load = Callable[[str, str | None], PLM]
@@ -189,10 +189,10 @@ def open_comparison(folder: Path | str, load: Load = load_plm, against: str = ""
         return _with_file(str(folder), against, files[1], load)
     if not against:
         reconstruction = load_reconstruction(Path(folder))
-        return Comparison(_made_from(reconstruction, load), reconstruction)
+        return Comparison(_made_from(reconstruction, folder, load), reconstruction)
     second, first = _side(str(folder), load), _side(against, load)
-    runs = [side for side in (second, first) if isinstance(side, Reconstruction)]
-    plm = _made_from(runs[0], load) if runs else load(against, None)
+    runs = [(side, at) for side, at in ((second, folder), (first, against)) if isinstance(side, Reconstruction)]
+    plm = _made_from(*runs[0], load) if runs else load(against, None)
     if isinstance(first, Reconstruction) or first.digest != plm.digest:
         return Comparison(plm, second, first, _names(str(folder), against, second, first))
     if isinstance(second, Reconstruction):
@@ -202,8 +202,9 @@ def open_comparison(folder: Path | str, load: Load = load_plm, against: str = ""
 
 def _with_file(folder: str, against: str, is_first: bool, load: Load) -> Comparison:
     """Open a table from a file, the first or the second, with a run or a PLM, whose rows it takes."""
-    other = _side(folder if is_first else against, load)
-    plm = _made_from(other, load) if isinstance(other, Reconstruction) else other
+    name = folder if is_first else against
+    other = _side(name, load)
+    plm = _made_from(other, name, load) if isinstance(other, Reconstruction) else other
     table = read_table(Path(against if is_first else folder), plm)
     second, first = (other, table) if is_first else (table, other)
     names = _names(folder, against, second, first)
@@ -250,9 +251,9 @@ def _side(name: str, load: Load) -> Reconstruction | PLM:
     return load(name, None)
 
 
-def _made_from(reconstruction: Reconstruction, load: Load) -> PLM:
+def _made_from(reconstruction: Reconstruction, run: Path | str, load: Load) -> PLM:
     plm = reconstruction.provenance["plm"]
-    return load(plm["name"], None if plm["name"] == BUNDLED else plm["revision"])
+    return load(plm_place(plm["name"], Path(run)), None if plm["name"] == BUNDLED else plm["revision"])
 
 
 def _names(folder: str, against: str, second: Side, first: Side) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from defemb_core.cache import write_atomically, write_json
-from defemb_core.errors import RunError
+from defemb_core.errors import PLMError, RunError
 from defemb_core.reconstruction import Reconstruction, Settings
 
 FILES = ("config.json", "reconstruction.safetensors", "vocabulary.parquet", "definitions.parquet", "evidence.json")
@@ -83,3 +83,25 @@ def load_reconstruction(folder: Path | str) -> Reconstruction:
         raise
     except Exception as exc:  # safetensors, polars and json each raise their own kinds for damaged files
         raise RunError(f"the run in {str(folder)!r} is damaged ({type(exc).__name__}); run reconstruct again") from None
+
+
+def plm_place(name: str, run: Path) -> str:
+    """Return where the PLM of a run is: where the run has it from, or in a folder of that name beside or in the run.
+
+    A run keeps the whole path of a local folder, which is another one on another machine. What is found there is the
+    PLM only if its table has the run's digest, which Comparison checks.
+
+    Raises:
+        PLMError: the run was made from a local folder, and that is in none of these places.
+    """
+    made_from = Path(name)
+    if not made_from.is_absolute() or made_from.is_dir():
+        return name
+    places = [folder / made_from.name for folder in (run.absolute().parent, run.absolute())]
+    found = next((place for place in places if (place / "config.json").is_file()), None)
+    if found is None:
+        raise PLMError(
+            f"run {run.name!r} was made from the PLM in {name!r}, which is not on this machine; copy that folder to "
+            f"{str(places[0])!r}"
+        )
+    return str(found)

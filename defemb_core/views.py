@@ -11,7 +11,7 @@ import polars as pl
 from defemb_core.comparison import Comparison
 from defemb_core.errors import SettingsError
 from defemb_core.neighbours import normalise_rows
-from defemb_core.palette import ColourBy, colour_by_group
+from defemb_core.palette import TEXT, ColourBy, colour_by_group
 from defemb_core.projection import Projection, project_pca
 from defemb_core.queries import nearest_to
 from defemb_core.text import plain
@@ -118,6 +118,6 @@ def _lay_out(figure: go.Figure, points: np.ndarray, title: str) -> None:
     figure.update_yaxes(range=[float(low[1] - margin[1]), float(high[1] + margin[1])], visible=False)
     figure.update_layout(
         title=title, height=520, margin={"l": 10, "r": 10, "t": 80, "b": 10}, hovermode="closest",
-        legend={"orientation": "h", "y": -0.02}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
-        font_color="#7d7d7d",
+        legend={"orientation": "h", "y": -0.02, "itemsizing": "constant"},
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font_color=TEXT,
     )  # fmt: skip

@@ -18,6 +18,7 @@ from defemb_core.comparison import Comparison, open_comparison, token_changes
 from defemb_core.comparison import work_folder as folder_for
 from defemb_core.dictionaries import GLOSSARY, Dictionary, load_dictionary, parts_of
 from defemb_core.dictionaries.glossary_files import user_glossary
+from defemb_core.errors import PLMError
 from defemb_core.frequency import Groups, Source, default_source, plm_vocabulary
 from defemb_core.hub import BUNDLED
 from defemb_core.neighbours import Neighbours, normalise_rows
@@ -26,6 +27,7 @@ from defemb_core.plm import PLM, load_plm
 from defemb_core.projection import Projection, project_pca
 from defemb_core.projection_settings import ProjectionSettings
 from defemb_core.reconstruction import Settings
+from defemb_core.reconstruction_files import plm_place
 from defemb_core.runs import list_runs, runs_folder
 from defemb_core.trial import TrialMaps
 from defemb_core.trial_files import read_trials, trials_folder
@@ -146,8 +148,9 @@ def _is_same_plm(name: str, made_from: str | None) -> bool:
 def _made_from(folder: Path) -> str | None:
     """Return the name of the PLM that a run was made from; None if its files are damaged."""
     try:
-        return str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["provenance"]["plm"]["name"])
-    except (OSError, ValueError, KeyError, TypeError):
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return plm_place(str(config["provenance"]["plm"]["name"]), folder)
+    except (OSError, ValueError, KeyError, TypeError, PLMError):
         return None
 
 
