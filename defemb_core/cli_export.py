@@ -80,9 +80,10 @@ def _write(options: argparse.Namespace) -> Path:
 
 
 def _dry_run(options: argparse.Namespace, made: Any, plm: Any) -> Iterator[str]:
-    """Say what an export would write, each file with its size, and where it would go."""
-    from defemb_core.export import planned_files
+    """Say what an export would write, each file with its size, and where it would go; refuse what it would refuse."""
+    from defemb_core.export import check_out, planned_files
 
+    check_out(made, plm, options.to, options.out, options.force)
     files = planned_files(made, plm, options.to, options.out)
     for name, size in files.items():
         yield f"{size / 1e6:>12,.3f} MB  {name}"

@@ -215,6 +215,24 @@ def test_the_page_watches_the_process_and_shows_what_it_made(visit, world, tmp_p
     assert (tmp_path / "table.npy").is_file()
 
 
+def test_a_place_with_odd_characters_is_shown_as_it_is(visit, world, tmp_path, here):
+    out = tmp_path / 'a "b" \\ [c](d) $x$ *.npy'
+    app = clean(press_export(visit, out))
+    assert str(out).replace("\\", "") in unescaped(app.success[0].value)
+    made = eval(app.code[0].value, {"numpy": np})  # what is shown opens it
+    assert made.shape == load_reconstruction(world.run).matrix.shape
+
+
+def test_a_dry_run_refuses_what_the_export_would(run, tmp_path, capsys):
+    taken = tmp_path / "x.npy"
+    words = ["export", str(run), "--to=npy", f"--out={taken}", "--dry-run"]
+    assert main(words) == 0
+    assert not taken.exists()
+    taken.write_bytes(b"mine")
+    assert main(words) == 2
+    assert "exists; name another place" in capsys.readouterr().err
+
+
 def test_an_export_at_work_has_a_bar_and_a_way_to_stop_it(visit, world, tmp_path, here, monkeypatch):
     folder = start_export(world.run, "npy", tmp_path / "table.npy")
     status = read_status(folder)

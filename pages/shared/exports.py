@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -86,7 +87,9 @@ def _show_made(job: ExportJob) -> None:
     if job.is_there:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.status.updated))
         st.success(as_text(f"Written to {path}, {when}"), icon=":material/check_circle:")
-        st.code((FORMATS[job.to].opens if job.to in FORMATS else OPENS).format(path=path), language="python")
+        opens = FORMATS[job.to].opens if job.to in FORMATS else OPENS
+        in_code = json.dumps(str(path), ensure_ascii=False)[1:-1]  # quotes and backslashes as code has them
+        st.code(opens.format(path=in_code), language="python")
     else:
         st.warning(as_text(f"{path} is no longer there."), icon=":material/help:")
     card = _card_with_notes(path) if job.is_there else {}
