@@ -137,6 +137,43 @@ def test_tables_that_do_not_fit_are_refused_with_the_numbers(plm, tmp_path):
         read_table(tmp_path / "objects.npy", plm)
 
 
+@pytest.mark.parametrize("to", WHOLE)
+def test_a_file_in_many_parts_is_read_as_one_in_a_few(plm, made, to, tmp_path, monkeypatch):
+    """As a table is that is larger than one part; a damaged row is counted from the file's beginning."""
+    out = export(made, plm, to, tmp_path / "table")
+    known = read_table(out, plm)
+    monkeypatch.setattr("defemb_core.export_formats.table.BLOCK_BYTES", 7 * 4 * plm.width)
+    monkeypatch.setattr("defemb_core.table_files.BLOCK_BYTES", 7 * 4 * plm.width)
+    found = read_table(out, plm)
+    assert found.matrix.tobytes() == known.matrix.tobytes()
+    assert (found.matched, found.missing, found.unknown) == (known.matched, known.missing, known.unknown)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float64, np.int8])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_of_other_types_and_orders(plm, kind, order, tmp_path):
+    values = np.arange(plm.rows * plm.width).reshape(plm.rows, plm.width) % 100
+    np.save(tmp_path / "table.npy", np.asarray(values, dtype=kind, order=order))
+    np.testing.assert_array_equal(read_table(tmp_path / "table.npy", plm).matrix, values)
+
+
+def test_a_table_in_bfloat16(plm, tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    values = torch.arange(plm.rows * plm.width).reshape(plm.rows, plm.width).remainder(100).to(torch.bfloat16)
+    save_file({"embedding.weight": values}, tmp_path / "table.safetensors")
+    np.testing.assert_array_equal(read_table(tmp_path / "table.safetensors", plm).matrix, values.float().numpy())
+
+
+def test_a_file_that_ends_too_soon_says_so(plm, made, tmp_path):
+    for to in ("word2vec-binary", "npy", "safetensors", "parquet"):
+        out = export(made, plm, to, tmp_path / to)
+        out.write_bytes(out.read_bytes()[:-1000])
+        with pytest.raises(TableError, match="is damaged or no table"):
+            read_table(out, plm)
+
+
 # --- compared
 
 
