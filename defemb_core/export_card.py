@@ -74,21 +74,21 @@ def readme(card: dict[str, Any], plm: PLM, changed: list[str]) -> str:
         changed: names of the tensors that hold rebuilt rows.
     """
     of, rows = card["plm"], card["rows"]
-    name, source = _code(of["name"]), card["dictionary"].get("name") or "a dictionary"
+    name, source = as_code(of["name"]), card["dictionary"].get("name") or "a dictionary"
     what = _OTHER_METHODS.get(card["method"], _USUAL)[0]
     title = f"by {card['method']}" if card["method"] in _OTHER_METHODS else "rebuilt from definitions"
-    revision = f" (revision {_code(of['revision'])})" if of["revision"] else ""
-    others = [_code(tensor) for tensor in changed if tensor != plm.table.name]
+    revision = f" (revision {as_code(of['revision'])})" if of["revision"] else ""
+    others = [as_code(tensor) for tensor in changed if tensor != plm.table.name]
     tied = f" The model ties {', '.join(others)} to the table, so the same rows are new there." if others else ""
     if plm.has_decoder_table:
         tied += " The decoder has a table of its own; "
         tied += "the same rows are new there." if "decoder" in card["evidence"] else "it is the original's."
     settings = "\n".join(f"| {key} | {value} |" for key, value in card["settings"].items())
-    return f"""{_header(card, plm)}
+    return f"""{card_header(card, plm)}
 # {of["name"]} with token embeddings {title}
 
 A copy of {name}{revision} in which {rows["rebuilt"]:,} of {rows["all"]:,} rows of the token embedding table
-{_code(plm.table.name)} {what.format(source=_code(source))}. All other rows and tensors are the
+{as_code(plm.table.name)} {what.format(source=as_code(source))}. All other rows and tensors are the
 original's, to the bit.{tied}
 
 ## How it was made
@@ -106,7 +106,7 @@ original table and of the dictionary, the versions of the packages, and all figu
 
 ## How to load it
 
-{_how_to_load(plm)}
+{how_to_load(plm)}
 
 ## How to cite it
 
@@ -114,7 +114,7 @@ The method is that of {card["paper"]}. Please cite it, the original model and th
 """
 
 
-def _header(card: dict[str, Any], plm: PLM) -> str:
+def card_header(card: dict[str, Any], plm: PLM) -> str:
     """Return the YAML header; a JSON string is a YAML string whatever is in it."""
     lines = [f"license: {json.dumps(plm.licence)}"] if plm.licence else []
     if plm.revision:  # a folder's name is no address
@@ -137,7 +137,8 @@ def _evidence(held_out: dict[str, Any] | None) -> str:
     )
 
 
-def _how_to_load(plm: PLM) -> str:
+def how_to_load(plm: PLM) -> str:
+    """Return the lines of Python that load a checkpoint, in Markdown."""
     lines = ["from transformers import AutoModel, AutoTokenizer", ""]
     lines += [f'{verb} = Auto{kind}.from_pretrained("path/to/this/folder")' for verb, kind in _AUTO]
     text = "```python\n" + "\n".join(lines) + "\n```"
@@ -149,5 +150,6 @@ def _how_to_load(plm: PLM) -> str:
 _AUTO = (("model", "Model"), ("tokenizer", "Tokenizer"))
 
 
-def _code(text: str) -> str:
+def as_code(text: str) -> str:
+    """Return any text as code in Markdown, in one line."""
     return "`" + str(text).replace("`", "'").replace("\n", " ") + "`"

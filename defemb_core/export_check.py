@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,7 +54,7 @@ def check_checkpoint(source: Path, made: Path, changed: list[str], rebuilt: np.n
         source: the original's folder; weights that are not safetensors are read tensor by tensor.
         made: the export's folder.
         changed: names of the tensors that hold rebuilt rows.
-        rebuilt: bool (V,), which rows were to be rebuilt.
+        rebuilt: bool (V,), which rows were to be rebuilt; rows that the export has beyond these are new.
 
     Raises:
         ExportError: a tensor or row differs that was not to be rebuilt, or one is missing.
@@ -71,7 +70,7 @@ def check_checkpoint(source: Path, made: Path, changed: list[str], rebuilt: np.n
         raise ExportError(f"tensor {wrong[0]!r} differs from the original and was not to be rebuilt; export again")
     rows = same = kept = 0
     for name in sorted(set(before) - set(identical)):
-        equal = _equal_rows(before[name], after[name])
+        equal = _equal_rows(before[name], after[name], len(rebuilt))
         if not equal[~rebuilt].all():
             row = int(np.flatnonzero(~equal & ~rebuilt)[0])
             raise ExportError(f"row {row:,} of {name!r} differs and was not to be rebuilt; export again")
@@ -127,8 +126,10 @@ def _is_same(one: _Bits, other: _Bits) -> bool:
     return all(np.array_equal(one.read(*part), other.read(*part)) for part in one.parts(1))
 
 
-def _equal_rows(one: _Bits, other: _Bits) -> np.ndarray:
-    """Return which rows of two tables of one shape and type are the same to the bit, bool (V,)."""
-    width = one.size // math.prod(one.shape[:1])
+def _equal_rows(one: _Bits, other: _Bits, rows: int) -> np.ndarray:
+    """Return which rows of a table of `rows` are the same to the bit in another, which may have more, bool (rows,)."""
+    if one.size % rows or other.size < one.size:
+        return np.zeros(rows, dtype=bool)
+    width = one.size // rows
     equal = [(one.read(*part) == other.read(*part)).reshape(-1, width).all(axis=1) for part in one.parts(width)]
     return np.concatenate(equal)

@@ -49,12 +49,8 @@ def write_checkpoint(reconstruction: Reconstruction, plm: PLM, folder: Path, car
         ExportError: the weights are no longer those that `plm` was read from, or their type holds no such rows.
         OSError: reading or writing failed; what was written so far is left to the caller.
     """
-    folder.mkdir()
-    steps = _Steps(tell, sum(checkpoint_files(plm).values()))
-    for source, target in _plain_files(plm):
-        (folder / target).parent.mkdir(parents=True, exist_ok=True)
-        _copy(source, folder / target, steps)
-    places = tensor_places(_write_weights(plm.folder, folder, steps))
+    steps = Steps(tell, sum(checkpoint_files(plm).values()))
+    places = tensor_places(copy_checkpoint(plm, folder, steps))
     changed = _overwrite_rows(reconstruction.matrix, plm, places)
     if plm.has_decoder_table and reconstruction.decoder_matrix is not None:
         changed = sorted([*changed, *_overwrite_rows(reconstruction.decoder_matrix, plm.decoder_side(), places)])
@@ -65,9 +61,23 @@ def write_checkpoint(reconstruction: Reconstruction, plm: PLM, folder: Path, car
         "table": plm.table.name,
         "tensors": {"changed": changed, "unchanged": sorted(set(places) - set(changed))},
         "check": check_checkpoint(plm.folder, folder, changed, reconstruction.rebuilt).to_dict(),
-        "files": {str(file.relative_to(folder).as_posix()): _settle(file, steps) for file in files_in(folder)},
     }
-    (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
+    write_manifest(folder, manifest, steps)
+
+
+def copy_checkpoint(plm: PLM, folder: Path, steps: Steps) -> list[Path]:
+    """Fill the new folder `folder` with the PLM's files, weights as safetensors; return the files of these."""
+    folder.mkdir()
+    for source, target in _plain_files(plm):
+        (folder / target).parent.mkdir(parents=True, exist_ok=True)
+        _copy(source, folder / target, steps)
+    return _write_weights(plm.folder, folder, steps)
+
+
+def write_manifest(folder: Path, described: dict[str, Any], steps: Steps) -> None:
+    """Write MANIFEST.json: what is described, and the SHA-256 of every file, each of which is on disk then."""
+    sums = {str(file.relative_to(folder).as_posix()): _settle(file, steps) for file in files_in(folder)}
+    (folder / MANIFEST).write_text(json_text({**described, "files": sums}), encoding="utf-8")
     _settle(folder / MANIFEST, steps)
 
 
@@ -77,7 +87,7 @@ def checkpoint_files(plm: PLM) -> dict[str, int]:
     return {target.as_posix(): source.stat().st_size for source, target in files}
 
 
-class _Steps:
+class Steps:
     """Tells how much of a checkpoint is copied, and then read once more for its sums; each counts for a half."""
 
     def __init__(self, tell: Tell, size: int) -> None:
@@ -88,14 +98,14 @@ class _Steps:
         self.tell(min(self.done, self.total), self.total)
 
 
-def _copy(source: Path, target: Path, steps: _Steps) -> None:
+def _copy(source: Path, target: Path, steps: Steps) -> None:
     with source.open("rb") as read, target.open("xb") as write:
         while part := read.read(BLOCK_BYTES):
             write.write(part)
             steps.add(len(part))
 
 
-def _settle(file: Path, steps: _Steps) -> str:
+def _settle(file: Path, steps: Steps) -> str:
     """Have the file on disk, not only in the system's memory; return its SHA-256."""
     with file.open("rb+") as stream:
         os.fsync(stream.fileno())
@@ -144,7 +154,7 @@ def _weight_name(file: Path) -> str:
     return file.name.removeprefix("pytorch_").removesuffix(file.suffix) + ".safetensors"
 
 
-def _write_weights(source: Path, folder: Path, steps: _Steps) -> list[Path]:
+def _write_weights(source: Path, folder: Path, steps: Steps) -> list[Path]:
     """Write the weights in `source` as safetensors into `folder`, in as many files; return these."""
     written = []
     for file in weight_files(source):

@@ -44,6 +44,14 @@ OUTPUT_NAMES = (
     "vocab_projector.weight",
     "lm_head.out_proj.weight",
 )
+OUTPUT_BIASES = (
+    "lm_head.bias",
+    "decoder.bias",
+    "predictions.bias",
+    "generator_lm_head.bias",
+    "vocab_projector.bias",
+    "final_logits_bias",
+)
 HEADS = ("ForMaskedLM", "ForPreTraining", "ForConditionalGeneration", "LMHeadModel", "ForCausalLM")
 # ELECTRA's discriminator tells replaced tokens from true ones: a head without output rows.
 ROWLESS_HEADS = ("ElectraForPreTraining",)
@@ -105,7 +113,7 @@ def output_rows(
         return "none"
     if config["model_type"] in TWO_TABLES:
         return "untied"
-    stored = [t for t in tensors.values() if _holds_output(t.name) and t.shape == matrix.shape]
+    stored = [t for t in tensors.values() if is_output_table(t.name) and t.shape == matrix.shape]
     if stored and config.get("tie_word_embeddings") is False:
         return "untied"
     # Settings may claim a tie that the weights deny (T5 1.1 saved anew): then transformers ties nothing either.
@@ -119,11 +127,17 @@ def count_parameters(tensors: dict[str, Tensor], table: Tensor, config: dict[str
         # A pickled checkpoint lists tied output rows and the input table of either side again.
         if tensor == table or tensor.shape != table.shape:
             return False
-        return (output_rows == "tied" and _holds_output(tensor.name)) or (one_table and is_input_table(tensor.name))
+        return (output_rows == "tied" and is_output_table(tensor.name)) or (one_table and is_input_table(tensor.name))
 
     one_table = bool(config.get("is_encoder_decoder")) and config["model_type"] not in TWO_TABLES
     return sum(t.size for t in tensors.values() if not repeats(t) and not t.name.endswith(BUFFERS))
 
 
-def _holds_output(name: str) -> bool:
+def is_output_table(name: str) -> bool:
+    """Return whether a tensor's name is one under which the families keep output rows."""
     return f".{name}".endswith(tuple(f".{output}" for output in OUTPUT_NAMES))
+
+
+def is_output_bias(name: str) -> bool:
+    """Return whether a tensor's name is one under which the families keep a number for each output row."""
+    return f".{name}".endswith(tuple(f".{bias}" for bias in OUTPUT_BIASES))

@@ -110,7 +110,7 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
     parts = [part for part in parts_of(inputs.senses, ids) if part.any()]
     for part in parts:  # before hours are spent on features
         check_folds(words[part], weights[part], settings.folds, settings.seed, pieces=part is not parts[0])
-    blocks, more = _token_features(inputs, starts, weights, settings, clock, checkpoint)
+    blocks, more = token_features(inputs, starts, weights, settings, clock, checkpoint)
     predicted, judged, strengths = np.empty_like(rows), [], []
     for part in parts:
         own = blocks if part.all() else [block[part] for block in blocks]
@@ -166,7 +166,7 @@ def shuffled(senses: pl.DataFrame, seed: int) -> pl.DataFrame:
     return senses.with_columns(senses.select(said)[order])
 
 
-def _token_features(
+def token_features(
     inputs: Inputs,
     starts: np.ndarray,
     weights: np.ndarray,
