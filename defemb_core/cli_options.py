@@ -122,10 +122,11 @@ def open_named(options: argparse.Namespace) -> Comparison:
 
 def named_tables(options: argparse.Namespace) -> tuple[str, str]:
     """Return the second and the first table as `open_comparison` takes them, where --against names the first."""
-    return _run_or_checkpoint(options.run), _run_or_checkpoint(options.against)
+    return run_or_checkpoint(options.run), run_or_checkpoint(options.against)
 
 
-def _run_or_checkpoint(name: str) -> str:
+def run_or_checkpoint(name: str) -> str:
+    """Return the path of the run of this name in the runs folder, else the name itself, a PLM's."""
     with suppress(RunError):  # no name for a run, hence a PLM's
         if run_path(name).is_dir():
             return str(run_path(name))

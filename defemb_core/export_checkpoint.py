@@ -94,6 +94,7 @@ class Steps:
         self.tell, self.total, self.done = tell, 2 * size, 0
 
     def add(self, size: int) -> None:
+        """Note that so many bytes more are copied, or read."""
         self.done += size
         self.tell(min(self.done, self.total), self.total)
 

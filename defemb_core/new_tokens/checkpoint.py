@@ -31,7 +31,6 @@ from defemb_core.version import VERSION
 from defemb_core.weights import list_tensors, read_tensor
 
 if TYPE_CHECKING:
-    from defemb_core.plm import PLM
     from defemb_core.progress import Progress
     from defemb_core.reconstruction import Settings
 

@@ -83,11 +83,15 @@ def compare_starts(
         figures = compare_means(of_starts, RESAMPLES, settings.seed)
         for start, one in zip(starts, figures, strict=True):
             counts = {"words": of_starts.shape[1], "seeds": seeds}
-            lines.append({"start": start, "measure": measure, **counts} | {k: one.get(k) for k in ("mean", "low", "high", "p")})
+            lines.append(
+                {"start": start, "measure": measure, **counts} | {k: one.get(k) for k in ("mean", "low", "high", "p")}
+            )
     return pl.DataFrame(lines, schema=COMPARED)
 
 
-def hidden_words(plm: PLM, vocabulary: pl.DataFrame, senses: pl.DataFrame, seed: int) -> tuple[PLM, np.ndarray, np.ndarray]:
+def hidden_words(
+    plm: PLM, vocabulary: pl.DataFrame, senses: pl.DataFrame, seed: int
+) -> tuple[PLM, np.ndarray, np.ndarray]:
     """Return the PLM without a fifth of its words; which rows are hidden, and which of them are judged, int64.
 
     All are hidden that share a family with a word that is; judged are those that can be cut into known pieces.
@@ -115,7 +119,12 @@ def hidden_words(plm: PLM, vocabulary: pl.DataFrame, senses: pl.DataFrame, seed:
 
 
 def _one_seed(
-    plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, settings: Settings, starts: Sequence[Start], clock: Clock
+    plm: PLM,
+    vocabulary: pl.DataFrame,
+    dictionary: Dictionary,
+    settings: Settings,
+    starts: Sequence[Start],
+    clock: Clock,
 ) -> np.ndarray:
     """Return each judged word's figures, float64 (measures, starts, words)."""
     with clock.stage("hiding words"):
@@ -147,7 +156,9 @@ def _nearest(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return the ten rows of a table with the highest cosine to each row, in no order, int64 (n, 10)."""
     units, asked = normalise_rows(table), normalise_rows(rows)
     count = min(NEIGHBOURS, len(units) - 1)
-    parts = [np.argpartition(-(asked[i : i + BLOCK] @ units.T), count, axis=1)[:, :count] for i in range(0, len(rows), BLOCK)]
+    parts = [
+        np.argpartition(-(asked[i : i + BLOCK] @ units.T), count, axis=1)[:, :count] for i in range(0, len(rows), BLOCK)
+    ]
     return np.concatenate(parts)
 
 

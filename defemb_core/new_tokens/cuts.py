@@ -86,7 +86,8 @@ def _reserve(row: int) -> str:
 
 def _merges(model: dict[str, Any]) -> list[tuple[str, str]]:
     """Return BPE's merges; older files have each as one text."""
-    return [tuple(m.split(" ", 1)) if isinstance(m, str) else tuple(m) for m in model["merges"]]
+    parts = (merge.split(" ", 1) if isinstance(merge, str) else merge for merge in model["merges"])
+    return [(left, right) for left, right in parts]
 
 
 def _spellings(model: dict[str, Any]) -> dict[int, str]:

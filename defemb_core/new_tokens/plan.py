@@ -135,7 +135,7 @@ def plan_tokens(
     tokenizer = with_tokens(plm.tokenizer, tokens, style)
     vocabulary = _vocabulary(plm, tokenizer)
     senses = matched_senses(plm, vocabulary, dictionary, replace(settings, pieces=False))
-    return Plan(plm, tokenizer, style, vocabulary, dictionary, senses, placed.select(*PLANNED).cast(dict(PLANNED)))
+    return Plan(plm, tokenizer, style, vocabulary, dictionary, senses, placed.select(*PLANNED).cast(PLANNED))
 
 
 def new_rows(
@@ -154,6 +154,26 @@ def new_rows(
         SettingsError: see start_rows.
     """
     return start_rows(words_of(plan, plm or plan.plm), starts, settings, Clock(progress))
+
+
+def notes_on(plan: Plan) -> list[str]:
+    """Return what a user should know of the new tokens besides: sentences, mostly none or one."""
+    notes = []
+    if plan.style.lstrip and plan.plm.is_encoder_decoder:
+        notes.append(
+            "text that this PLM writes itself has no blank before a new token: it is part of the token, as of <mask>"
+        )
+    tokens = plan.added["token"].to_list()
+    told = zip(plan.new.tolist(), tokens, strict=True)
+    garbled = [token for row, token in told if plan.tokenizer.decode([row]).strip() != token]
+    if garbled:
+        notes.append(
+            f"{len(garbled):,} tokens, first {plain(garbled[0])!r}, are read right but turn into other characters when "
+            "ids are decoded to text"
+        )
+    if beyond := sum(1 for token in tokens if " " in token):
+        notes.append(f"{beyond:,} terms of several words are found where one blank stands between the words")
+    return notes
 
 
 def words_of(plan: Plan, plm: PLM) -> Words:

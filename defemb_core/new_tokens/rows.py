@@ -61,9 +61,7 @@ class Words:
         return np.flatnonzero(taking_part)
 
 
-def start_rows(
-    words: Words, starts: Sequence[Start], settings: Settings, clock: Clock
-) -> dict[Start, np.ndarray]:
+def start_rows(words: Words, starts: Sequence[Start], settings: Settings, clock: Clock) -> dict[Start, np.ndarray]:
     """Return the rows of the new words by each start, float32 (n, H).
 
     - definition: the ridge map of the settings' method (instant or frozen), fitted on all old words with a definition.
@@ -116,9 +114,7 @@ def drawn_rows(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
     return (mean + (drawn * np.sqrt(np.maximum(values, 0))) @ vectors.T).astype(np.float32)
 
 
-def _by_definition(
-    words: Words, starts: Sequence[Start], settings: Settings, clock: Clock
-) -> dict[Start, np.ndarray]:
+def _by_definition(words: Words, starts: Sequence[Start], settings: Settings, clock: Clock) -> dict[Start, np.ndarray]:
     senses, vocabulary = words.senses, words.vocabulary
     ids, first = np.unique(senses["token_id"].to_numpy(), return_index=True)
     inputs = Inputs(words.plm, vocabulary, senses, words.definitions)

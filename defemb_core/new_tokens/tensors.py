@@ -49,8 +49,8 @@ def token_tensors(plm: PLM) -> TokenTensors:
         side = plm.decoder_side()
         if side.rows != plm.rows:
             raise ExportError(
-                f"the decoder's table of {plm.name!r} has {side.rows:,} rows and the encoder's {plm.rows:,}; tokens can "
-                "only be added where both have as many"
+                f"the decoder's table of {plm.name!r} has {side.rows:,} rows and the encoder's {plm.rows:,}; tokens can"
+                " only be added where both have as many"
             )
         tables[side.table.name] = side
     copies: dict[str, str] = {}

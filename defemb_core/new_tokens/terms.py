@@ -39,7 +39,7 @@ def glossary_terms(path: Path) -> pl.DataFrame:
         DictionaryError: as load_glossary does.
     """
     words = load_glossary(str(path)).definitions["word"].unique(maintain_order=True)
-    return pl.DataFrame({"term": words}).with_columns(count=pl.lit(None, pl.Int64)).cast(dict(TERMS))
+    return pl.DataFrame({"term": words}).with_columns(count=pl.lit(None, pl.Int64))
 
 
 def corpus_terms(tokenizer: Tokenizer, path: Path, limit: int, progress: Progress | None = None) -> pl.DataFrame:
@@ -118,7 +118,9 @@ def typed_terms(text: str, file: Path) -> Path:
         raise DictionaryError("no terms are written; write a line each, the word, a colon and what it means")
     for word, colon, meaning in entries:
         if not (word.strip() and colon and meaning.strip()):
-            raise DictionaryError(f"the line of {word.strip()[:40]!r} has no definition; write the word, a colon and it")
+            raise DictionaryError(
+                f"the line of {word.strip()[:40]!r} has no definition; write the word, a colon and it"
+            )
     frame = pl.DataFrame({"word": [e[0].strip() for e in entries], "definition": [e[2].strip() for e in entries]})
     file.parent.mkdir(parents=True, exist_ok=True)
     frame.write_csv(file)
