@@ -4,6 +4,7 @@ from defemb_core.figures.charts import coverage_figure, isotropy_figure, norm_fi
 from defemb_core.figures.data import figure_data
 from defemb_core.figures.layout import describe, escape_hover
 from defemb_core.figures.maps import map_figure
+from defemb_core.figures.new_tokens import starts_figure
 from defemb_core.figures.similarity import similarity_figure
 from defemb_core.figures.spectra import cosine_figure, hubness_figure, spectrum_figure, variance_figure
 from defemb_core.figures.tokens import local_map_figure, nearness_figures
@@ -24,5 +25,6 @@ __all__ = [
     "norm_figure",
     "similarity_figure",
     "spectrum_figure",
+    "starts_figure",
     "variance_figure",
 ]
