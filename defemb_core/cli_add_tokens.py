@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from defemb_core.cli_options import run_or_checkpoint
 from defemb_core.dictionaries import GLOSSARY, WORDNET, load_dictionary
 from defemb_core.errors import SettingsError
+from defemb_core.export_place import CHECKPOINT, check_target
 from defemb_core.new_tokens.rows import EXPLAINED, METHODS, STARTS
 from defemb_core.runs import STATUS, working_in
 from defemb_core.terminal import Bar, stages_shown
@@ -132,6 +133,8 @@ def _find_and_write(options: argparse.Namespace, progress: Progress) -> Findings
     from defemb_core.new_tokens.terms import corpus_terms, glossary_terms
 
     asked = _asked(options)
+    if not options.dry_run:  # before minutes are spent on rows
+        check_target(options.out.expanduser().absolute(), CHECKPOINT, True, options.force, asked.plm.folder)
     limit = options.limit or (None if options.terms else DEFAULT_LIMIT)
     tokenizer = asked.plm.tokenizer
     if options.terms:

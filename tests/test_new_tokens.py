@@ -22,7 +22,6 @@ from defemb_core.dictionaries import load_dictionary
 from defemb_core.errors import DictionaryError, ExportError, SettingsError
 from defemb_core.evaluation.held_out import word_families
 from defemb_core.export_place import MANIFEST
-from defemb_core.frequency import plm_vocabulary
 from defemb_core.new_tokens.checkpoint import add_tokens
 from defemb_core.new_tokens.compare import COMPARED, MEASURES, compare_starts, hidden_words, side_by_side
 from defemb_core.new_tokens.cuts import can_be_hidden, cut_without, without_tokens
@@ -220,7 +219,9 @@ def test_where_they_do_not_suffice_the_table_grows_by_what_is_missing(glossary, 
 
 
 @pytest.mark.parametrize(
-    "save", [tiny_plm.save_sharded_bert, tiny_plm.save_bin_bert, tiny_plm.save_sharded_bin_bert], ids=lambda f: f.__name__
+    "save",
+    [tiny_plm.save_sharded_bert, tiny_plm.save_bin_bert, tiny_plm.save_sharded_bin_bert],
+    ids=lambda f: f.__name__,
 )
 def test_shards_and_pickles(save, glossary, load, tmp_path):
     plm = load_plm(str(save(tmp_path / "plm")))
@@ -265,7 +266,13 @@ def test_sentence_transformers_loads_its_folder(glossary, load, tmp_path):
 
 
 def test_terms_that_cannot_be_tokens_say_why(tiny_plm, load, tmp_path):
-    entries = {"zorblat": "a dog", "ZORBLAT": "a cat", "[MASK]": "a sign", "the [MASK] zub": "a sign", "zub\u200bzub": "a"}
+    entries = {
+        "zorblat": "a dog",
+        "ZORBLAT": "a cat",
+        "[MASK]": "a sign",
+        "the [MASK] zub": "a sign",
+        "zub\u200bzub": "a",
+    }
     plan = planned(tiny_plm, entries, load, tmp_path)
     told = reasons(plan)
     assert told["zorblat"] is None
@@ -285,7 +292,9 @@ def test_a_piece_of_that_name_keeps_its_row(folder_of, load, tmp_path):
 
 
 def test_a_term_without_a_definition_is_left_out_unless_the_start_needs_none(tiny_plm, load, tmp_path):
-    terms = pl.DataFrame({"term": ["zorblat", "zubzub"], "count": [None, None]}, schema={"term": pl.String, "count": pl.Int64})
+    terms = pl.DataFrame(
+        {"term": ["zorblat", "zubzub"], "count": [None, None]}, schema={"term": pl.String, "count": pl.Int64}
+    )
     plan = plan_tokens(tiny_plm, terms, load, START, SETTINGS)
     assert reasons(plan) == {"zorblat": None, "zubzub": NO_DEFINITION}
     assert plan_tokens(tiny_plm, terms, load, "random", SETTINGS).terms["left_out"].is_null().all()
@@ -302,7 +311,9 @@ def test_nothing_to_add_is_an_error(tiny_plm, load, tmp_path):
     with pytest.raises(SettingsError, match="none of 1 terms can be added; the first, 'cat': it is one token already"):
         planned(tiny_plm, {"cat": "a pet"}, load, tmp_path)
     with pytest.raises(DictionaryError, match="there are no terms"):
-        plan_tokens(tiny_plm, glossary_terms(write_glossary(tmp_path / "x.csv", {"a": "b"})).clear(), load, START, SETTINGS)
+        plan_tokens(
+            tiny_plm, glossary_terms(write_glossary(tmp_path / "x.csv", {"a": "b"})).clear(), load, START, SETTINGS
+        )
 
 
 def test_a_method_without_a_map_for_new_words_is_refused(tiny_plm, glossary, load):
@@ -350,7 +361,7 @@ def test_work_that_is_stopped_leaves_nothing_behind(made_of, tmp_path):
 
 
 def test_notes_tell_of_what_a_user_should_know(made_of):
-    assert notes_on(made_of("bert")[0]) == ["1 terms of several words are found where one blank stands between the words"]
+    assert notes_on(made_of("bert")[0]) == ["1 term of several words is found where one blank stands between the words"]
     assert "no blank before a new token" in notes_on(made_of("bart")[0])[0]
 
 
@@ -428,7 +439,7 @@ def test_a_cut_without_a_token_is_what_the_tokenizer_makes_without_it(make):
     checked = 0
     for row, pieces in list(cuts.items())[:60]:
         word = tokenizer.id_to_token(row)
-        if not (make is wordpiece and not word.startswith("##") or word[0] in "▁Ġ"):
+        if not ((make is wordpiece and not word.startswith("##")) or word[0] in "▁Ġ"):
             continue
         blind = without_tokens(tokenizer, [row])
         assert blind.encode(f" {word.strip('▁Ġ')}", add_special_tokens=False).ids == pieces
@@ -464,7 +475,9 @@ def test_hidden_words_are_gone_from_tokenizer_and_table(tiny_plm, tiny_vocabular
     np.testing.assert_array_equal(blind.matrix[kept], tiny_plm.matrix[kept])
 
 
-def test_the_comparison_never_looks_at_hidden_rows_but_to_judge(tiny_plm, tiny_vocabulary, tiny_dictionary, monkeypatch):
+def test_the_comparison_never_looks_at_hidden_rows_but_to_judge(
+    tiny_plm, tiny_vocabulary, tiny_dictionary, monkeypatch
+):
     """Whatever the hidden rows are, the same rows are made."""
     import dataclasses
 
@@ -544,7 +557,11 @@ def test_typed_terms_become_a_glossary(tmp_path):
     file = typed_terms("zorblat: a dog: a big one\n\n =zub : a cat ", tmp_path / "new" / "terms.csv")
     assert glossary_terms(file)["term"].to_list() == ["zorblat", "=zub"]
     assert load_dictionary(f"glossary:{file}").definitions["definition"][0] == "a dog: a big one"
-    for text, error in (("zorblat", "has no definition"), (" \n", "no terms are written"), (": x", "has no definition")):
+    for text, error in (
+        ("zorblat", "has no definition"),
+        (" \n", "no terms are written"),
+        (": x", "has no definition"),
+    ):
         with pytest.raises(DictionaryError, match=error):
             typed_terms(text, tmp_path / "terms.csv")
 

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from defemb_core.cache import write_atomically, write_json
+from defemb_core.definitions import INSIDE
 from defemb_core.errors import RunError
 from defemb_core.neighbours import normalise_rows
 from defemb_core.queries import nearest_to
@@ -25,7 +26,7 @@ NEAR: Final = pl.Schema(
     {
         "token_id": pl.Int64(),  # a new row
         "start": pl.String(),
-        "nearest": pl.List(pl.String()),  # texts of the nearest old rows, nearest first
+        "nearest": pl.List(pl.String()),  # texts of the nearest old rows, nearest first; "##" before pieces
         "cosine": pl.Float64(),  # with the nearest
     }
 )
@@ -63,11 +64,12 @@ def nearest_tokens(plan: Plan, made: Mapping[Start, np.ndarray]) -> pl.DataFrame
     old = np.flatnonzero((plan.vocabulary["group"] != "none").to_numpy()[: plan.plm.rows])
     old = np.setdiff1d(old, plan.new)
     units, texts = normalise_rows(plan.plm.matrix[old]), plan.vocabulary["text"]
+    starts = plan.vocabulary["starts_word"]
     lines = []
     for start, rows in made.items():
         for row, vector in zip(plan.new.tolist(), rows, strict=True):
             found = nearest_to(units, vector, NEAREST)
-            names = [texts[int(old[i])] for i in found.rows]
+            names = [f"{'' if starts[int(old[i])] else INSIDE}{texts[int(old[i])]}" for i in found.rows]
             lines.append({"token_id": row, "start": start, "nearest": names, "cosine": float(found.scores[0])})
     return pl.DataFrame(lines, schema=NEAR)
 

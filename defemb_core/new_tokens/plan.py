@@ -168,11 +168,12 @@ def notes_on(plan: Plan) -> list[str]:
     garbled = [token for row, token in told if plan.tokenizer.decode([row]).strip() != token]
     if garbled:
         notes.append(
-            f"{len(garbled):,} tokens, first {plain(garbled[0])!r}, are read right but turn into other characters when "
-            "ids are decoded to text"
+            f"of the new tokens {len(garbled):,}, first {plain(garbled[0])!r}, read right but turn into other "
+            "characters when ids are decoded to text"
         )
     if beyond := sum(1 for token in tokens if " " in token):
-        notes.append(f"{beyond:,} terms of several words are found where one blank stands between the words")
+        what = "term of several words is" if beyond == 1 else "terms of several words are"
+        notes.append(f"{beyond:,} {what} found where one blank stands between the words")
     return notes
 
 

@@ -15,14 +15,13 @@ LONGEST = 300  # characters of a definition that are shown
 COLUMNS = {
     "term": st.column_config.TextColumn("term", help="Blanks joined."),
     "pieces": st.column_config.TextColumn("pieces so far", help="What the tokenizer cuts it into."),
-    "token_id": st.column_config.NumberColumn("row", help="Its row in the longer table.", format="%d"),
+    "becomes": st.column_config.TextColumn("becomes", help="Its row of the table, or why it is not added."),
     "count": st.column_config.NumberColumn("count", help="How often the corpus has it.", format="localized"),
     "nearest": st.column_config.TextColumn(
         "nearest tokens", help="Of the table, nearest first: by cosine, exact, in the full space."
     ),
     "definition": st.column_config.TextColumn("definition", help="The first that was found."),
     "source": st.column_config.TextColumn("from", help="The dictionary that it is from."),
-    "left_out": st.column_config.TextColumn("left out", help="Why it is not added."),
 }
 FIGURES = {
     "start": st.column_config.TextColumn("rows"),
@@ -44,20 +43,19 @@ def show_terms(found: Findings) -> None:
     more = about["new_rows"] - about["rows"]
     grows = f"grows by {more:,} to {about['new_rows']:,} rows" if more else f"keeps its {about['rows']:,} rows"
     st.subheader(f"{added:,} of {found.terms.height:,} terms would be added", anchor=False)
-    st.caption(as_text(f"The table of {about['plm']} {grows}. Definitions: {about['dictionary']}."))
+    st.caption(as_text(f"The table of {about['plm']} {grows}. Definitions: {about['dictionary'].replace(',', ', ')}."))
     shown = found.terms
     if found.near is not None:
         shown = shown.join(found.near.select("token_id", "nearest"), on="token_id", how="left", maintain_order="left")
         shown = shown.with_columns(nearest=_joined(shown["nearest"], ", "))
-    shown = shown.with_columns(pieces=_joined(shown["pieces"], " · "))
-    columns = ["term", "pieces", "token_id", "nearest", "definition", "source", "left_out"]
-    columns = [name for name in columns if name in shown.columns]
-    columns = ["term", "count", *columns[1:]] if shown["count"].is_not_null().any() else columns
-    if not shown["left_out"].is_not_null().any():
-        columns.remove("left_out")
+    left_out, row = pl.format("left out: {}", "left_out"), pl.format("row {}", "token_id")
+    becomes = pl.when(pl.col("token_id").is_null()).then(left_out).otherwise(row)
+    shown = shown.with_columns(pieces=_joined(shown["pieces"], " · "), becomes=becomes)
+    columns = ["term", "count", "pieces", "becomes", "nearest", "definition", "source"]
+    columns = [name for name in columns if name in shown.columns and not shown[name].is_null().all()]
     shown = tables.as_plain(
-        shown.select(columns), "term", "pieces", "nearest", "definition", "left_out", longest=LONGEST
-    )
+        shown.select(columns), "term", "pieces", "nearest", "definition", "becomes", longest=LONGEST
+    ).with_columns(pl.col(pl.String).fill_null(""))
     tables.show(shown, "new-tokens", column_config=COLUMNS)
     for note in about["notes"]:
         st.caption(as_text(note[:1].upper() + note[1:] + "."))
