@@ -51,4 +51,7 @@ if st.button("Write", type="primary", icon=":material/download:", disabled=asked
 written = st.session_state.get("new-written")
 if written is not None and not watch_work(Path(written)):
     show_written(read_findings(Path(written)))
-st.caption(f"PLM: {as_text(plm.title)} (chosen at the left).")
+st.caption(
+    f"New rows join the own table of {as_text(plm.title)}, the PLM at the left. To add tokens to a rebuilt table, "
+    "export it as a checkpoint first and choose that folder as the PLM."
+)

@@ -153,7 +153,7 @@ def test_a_glossary_that_is_not_there(add, tmp_path):
 
 def test_hostile_terms_are_printed_as_text(add, tmp_path):
     file = tmp_path / "terms.csv"
-    pl.DataFrame({"word": ["a\u202eb zub", "zorblat"], "definition": ["a \x07bell", "a dog"]}).write_csv(file)
-    code, out, _ = add("--terms", file, "--dry-run")
-    assert code == 0
+    pl.DataFrame({"word": ["a\u202eb zub", "zorblat"], "definition": ["a <b>cat</b>", "a dog"]}).write_csv(file)
+    code, out, said = add("--terms", file, "--dry-run")
+    assert (code, said[-1]) == (0, "definitions")
     assert all(line.isprintable() for line in out)

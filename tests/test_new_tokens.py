@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 from functools import cache
 
 import numpy as np
@@ -192,6 +193,30 @@ def test_untied_output_rows_are_made_from_output_rows(folder_of, glossary, load,
     for row, cut in zip(plan.new, pieces, strict=True):
         np.testing.assert_allclose(output[row], output[cut].mean(axis=0), atol=1e-6)
     assert not np.array_equal(output, after["bert.embeddings.word_embeddings.weight"].numpy())
+
+
+TOKENIZERS = {"t5gemma": "GemmaTokenizer"} | {
+    name: f"{family.prefix}Tokenizer" for name, family in FAMILIES.items() if name not in {"t5gemma", "modernbert"}
+}
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_the_family_s_own_tokenizer_class_reads_new_tokens_too(name, folder_of, glossary, load, tmp_path):
+    """Such a class builds its tokenizer anew from the vocabulary in tokenizer.json."""
+    folder = shutil.copytree(folder_of(name), tmp_path / "plm")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"tokenizer_class": TOKENIZERS[name]}))
+    plan = plan_tokens(load_plm(str(folder)), glossary_terms(glossary), load, "mean-of-all", SETTINGS)
+    out = add_tokens(plan, "mean-of-all", SETTINGS, tmp_path / "out")
+    tokenizer, old = AutoTokenizer.from_pretrained(out), AutoTokenizer.from_pretrained(folder)
+    assert type(tokenizer) is type(old)
+    assert type(old).__name__ not in {"PreTrainedTokenizerFast", "TokenizersBackend"}
+    for term, row in plan.added.select("term", "token_id").iter_rows():
+        read, before = tokenizer(f"a {term} sat")["input_ids"], old("a sat")["input_ids"]
+        assert [one for one in read if one != row] == before
+        assert read.count(row) == 1
+    for text in OTHERS:
+        assert tokenizer(text)["input_ids"] == old(text)["input_ids"]
 
 
 # Other layouts

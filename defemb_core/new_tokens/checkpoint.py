@@ -182,7 +182,7 @@ def _described(plan: Plan, start: Start, settings: Settings) -> dict[str, Any]:
         },
         "dictionary": made_of,
         "settings": asdict(settings),
-        "rows": {"all": plan.rows, "new": len(plan.new), "used": plan.rows - max(0, plan.rows - plm.rows)},
+        "rows": {"all": plan.rows, "new": len(plan.new), "before": plm.rows},
         "tokens": plan.added.select("token_id", "token", "term", "pieces").to_dicts(),
         "packages": {"defemb": VERSION, **{package: version(package) for package in PACKAGES}},
     }
@@ -197,9 +197,10 @@ def _readme(described: dict[str, Any], plan: Plan, changed: list[str]) -> str:
     return f"""{card_header(described, plan.plm)}
 # {plm["name"]} with {len(tokens):,} new tokens
 
-A copy of {as_code(plm["name"])} whose tokenizer knows {len(tokens):,} further words, each as one token. Their rows are
-{EXPLAINED[described["start"]]}{source}. Tensors that have rows for them: {", ".join(map(as_code, changed))}. All other
-rows and tensors are the original's, to the bit.
+A copy of {as_code(plm["name"])} whose tokenizer knows {len(tokens):,} further words, each as one token.
+How their rows were made: {EXPLAINED[described["start"]]}{source}.
+Tensors that have rows for them: {", ".join(map(as_code, changed))}.
+All other rows and tensors are the original's, to the bit.
 
 New tokens: {listed}{more}.
 
