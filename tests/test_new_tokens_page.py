@@ -26,7 +26,8 @@ def at_once(monkeypatch):
     """Work that the page starts is done at once, in this process; what was asked for is returned."""
     asked = []
 
-    def work(arguments, folder):
+    def work(arguments, folder, join):
+        assert join
         asked.append(arguments)
         main(arguments)
 

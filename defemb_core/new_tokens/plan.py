@@ -51,6 +51,7 @@ PLANNED: Final = pl.Schema(
 )
 """Columns of `Plan.terms`, in the order in which the terms were asked for."""
 NO_DEFINITION = "no definition was found"
+ADDED_BEFORE = "it is, or holds, a token that was added before"
 BEYOND_LIMIT = "beyond the number that was asked for"
 
 
@@ -208,10 +209,12 @@ def _screened(tokenizer: Tokenizer, terms: pl.DataFrame, style: Style) -> pl.Dat
     asked = [" ".join(term.split()) for term in terms["term"]]
     tokens = [spelled(tokenizer, term) if term else "" for term in asked]
     cut = pieces_of(tokenizer, asked)
+    added = [one.content for one in tokenizer.get_added_tokens_decoder().values()]
     seen: dict[str, str] = {}
     reasons = []
     for term, token, pieces in zip(asked, tokens, cut, strict=True):
-        reasons.append(_reason(tokenizer, term, token, pieces, seen))
+        held = any(one in term for one in added)
+        reasons.append(ADDED_BEFORE if term and held else _reason(tokenizer, term, token, pieces, seen))
         if reasons[-1] is None:
             seen[token] = term
     if seen:
@@ -238,9 +241,6 @@ def _reason(tokenizer: Tokenizer, term: str, token: str, pieces: list[int], seen
         return "it holds characters that show nothing"
     if token in seen:
         return f"it is the same as “{seen[token]}” to this tokenizer"
-    added = {one.content for one in tokenizer.get_added_tokens_decoder().values()}
-    if any(one in term for one in added):
-        return "it is, or holds, a token that was added before"
     unknown = tokenizer.id_to_token(pieces[0]) in {"[UNK]", "<unk>"}
     if len(pieces) == 1 and not unknown:
         return "it is one token already"
@@ -262,7 +262,10 @@ def _defined(
         .join(lines, left_on="definition", right_on="line")
         .select("token", "source", definition="text")
     )
-    joined = screened.join(found, on="token", how="left", maintain_order="left")
+    wanted = pl.when(pl.col("left_out").is_null()).then("token")
+    joined = screened.with_columns(key=wanted).join(
+        found.rename({"token": "key"}), on="key", how="left", maintain_order="left"
+    )
     if start not in FROM_DEFINITIONS:
         return joined
     missing = pl.col("left_out").is_null() & pl.col("definition").is_null()

@@ -12,7 +12,7 @@ from defemb_core.errors import DefembError
 from defemb_core.new_tokens.rows import EXPLAINED, STARTS, Start
 from defemb_core.new_tokens.terms import typed_terms
 from defemb_core.processes import cancel_run, start_run
-from defemb_core.runs import STATUS, read_status
+from defemb_core.runs import read_status
 from pages.shared import state
 from pages.shared.dictionary_choice import KEY
 from pages.shared.progress import show_progress
@@ -104,10 +104,9 @@ def start_work(asked: list[str], *more: str) -> Path:
     """Start the command in the background unless it is at work already; return the folder of its findings."""
     arguments = [*asked, *more]
     folder = _place(json.dumps(arguments).encode())
-    if not ((folder / STATUS).exists() and read_status(folder).is_active):
-        if "--dry-run" not in arguments:
-            arguments = [word for word in arguments if word != "--compare"]
-        start_run([*arguments, f"--keep={folder}"], folder)
+    if "--dry-run" not in arguments:  # what has been seen need not be found again
+        arguments = [word for word in arguments if word != "--compare"]
+    start_run([*arguments, f"--keep={folder}"], folder, join=True)
     return folder
 
 
