@@ -12,6 +12,7 @@ NAMES = {
     "dictionaries": "Wiktionary: speed and memory of reading a dump, opening a store; json.loads, polars (two minutes)",
     "projection": "nearest neighbours and UMAP maps against umap-learn's defaults",
     "export": "speed and memory of exporting a large table, against a copy of the file",
+    "dynamics": "a fine-tuning recorded: its cost and size, and who moved (--data FOLDER of GLUE; half an hour)",
     "app": "server start to first page against `streamlit hello`, and from page to page (needs Chromium)",
     "sessions": "ten browser sessions at once: errors, the server's memory (needs Chromium)",
     "maps": "linked maps of 30,522 and 250,000 rows against Plotly: opening, hover, lasso (needs Chromium)",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from defemb_core.cli_add_tokens import add_add_tokens, add_tokens_lines
 from defemb_core.cli_analyse import add_analyse, analyse_run, read_projection, trust_lines
 from defemb_core.cli_dictionary import add_dictionary, dictionary_lines
+from defemb_core.cli_dynamics import add_dynamics, dynamics_lines
 from defemb_core.cli_estimate import add_estimate, announcement, estimate_lines
 from defemb_core.cli_evaluate import add_evaluate, evaluate_lines
 from defemb_core.cli_export import add_export, export_lines
@@ -130,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     add_dictionary(commands).set_defaults(command=_saying(dictionary_lines))
     add_report(commands).set_defaults(command=_saying(report_lines))
     add_evaluate(commands).set_defaults(command=_saying(evaluate_lines))
+    add_dynamics(commands).set_defaults(command=_saying(dynamics_lines))
     add_export(commands).set_defaults(command=_saying(export_lines))
     add_add_tokens(commands).set_defaults(command=_saying(add_tokens_lines))
     return parser

@@ -74,7 +74,7 @@ def evaluate_lines(options: argparse.Namespace) -> Iterator[str]:
     """
     from defemb_core.evaluate import Question
 
-    _check_out(options)
+    check_out(options)
     question = Question(
         options.what, tuple(options.pairs or ()), options.word_pieces, options.word, tuple(options.sentence or ()),
         options.resamples, options.seed,
@@ -84,9 +84,9 @@ def evaluate_lines(options: argparse.Namespace) -> Iterator[str]:
     for run in (options.run, *options.more):
         made = _evaluate(argparse.Namespace(**{**vars(options), "run": run}), question)
         yield from [run] if options.more else []
-        yield from [made.caption, *_aligned(made.shown), *made.notes, _P.format(options=options)]
+        yield from [made.caption, *aligned(made.shown), *made.notes, _P.format(options=options)]
     if options.out:
-        yield from _write(made, options.out)
+        yield from write_out(made.figures, latex_table(made.shown, f"{made.caption}."), options.out)
 
 
 _P = (
@@ -114,7 +114,7 @@ def _evaluate(options: argparse.Namespace, question: Question) -> Evaluation:
     return made
 
 
-def _check_out(options: argparse.Namespace) -> None:
+def check_out(options: argparse.Namespace) -> None:
     """Refuse a file that cannot be written before work is done for it."""
     if options.out is None:
         return
@@ -124,21 +124,18 @@ def _check_out(options: argparse.Namespace) -> None:
         raise ExportError(f"{str(options.out)!r} exists; name another file or add --force")
 
 
-def _write(made: Evaluation, out: Path) -> list[str]:
+def write_out(figures: pl.DataFrame, table: str, out: Path) -> list[str]:
     """Write the figures as CSV, or the table for LaTeX."""
     from defemb_core.text import formula_safe
 
-    is_csv = out.suffix.lower() == ".csv"
     try:
-        write_text(
-            out, formula_safe(made.figures).write_csv() if is_csv else latex_table(made.shown, f"{made.caption}.")
-        )
+        write_text(out, formula_safe(figures).write_csv() if out.suffix.lower() == ".csv" else table)
     except OSError as exc:
         raise ExportError(f"cannot write {str(out)!r} ({exc.strerror or exc}); name another file") from None
     return [f"wrote {out}"]
 
 
-def _aligned(shown: pl.DataFrame) -> list[str]:
+def aligned(shown: pl.DataFrame) -> list[str]:
     """Return a heading and a line a row, cells under each other."""
     rows = [shown.columns, *([_cell(cell) for cell in row] for row in shown.iter_rows())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
