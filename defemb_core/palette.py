@@ -27,6 +27,8 @@ KIND_COLOURS = {
 }
 # Seven hues are more than colour alone can carry: the rarer kinds have a shape of their own too.
 KIND_SHAPES = {"number": "square", "symbol": "diamond", "byte": "triangle-up", "special": "star", "unused": "x"}
+# Of rows in a training: whether their tokens were in its batches.
+SEEN_COLOURS = {"seen": "#b0479b", "unseen": NEUTRAL, "every row": NEUTRAL}
 SELECTED = "#e6007e"
 GRID = "rgba(128, 128, 128, 0.25)"
 # Readable on white and on dark where no theme sets a colour for text.
@@ -108,6 +110,13 @@ def colour_by_group(vocabulary: pl.DataFrame) -> ColourBy:
         "frequent, medium and rare rows by rank; none: special and unused rows",
         GROUP_COLOURS,
     )
+
+
+def colour_by_seen(seen: pl.Series) -> ColourBy:
+    """Colours by whether a row's token was in a training batch, of true, false or null (unknown) for each row."""
+    names = ["every row" if one is None else "seen" if one else "unseen" for one in seen]
+    explanation = "seen: the token was in a training batch; unseen: it was not; every row: not recorded"
+    return ColourBy("seen in training", np.asarray(names, dtype=str), explanation, SEEN_COLOURS)
 
 
 def colour_by_kind(vocabulary: pl.DataFrame) -> ColourBy:

@@ -1,0 +1,165 @@
+"""The page Dynamics: which recording, measuring it in the background, what it says in words."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from defemb_core.dynamics.dynamics_files import FOLDER, read_dynamics
+from defemb_core.dynamics.measures import Dynamics
+from defemb_core.dynamics.recordings import Recording, find_recordings, open_recording
+from defemb_core.dynamics.summary import cautions, findings, last_movement, movement_table, percent
+from defemb_core.errors import DefembError
+from defemb_core.plm import PLM
+from defemb_core.processes import cancel_run, start_run
+from defemb_core.runs import STATUS, Status, read_status, runs_folder
+from pages.shared import state
+from pages.shared.downloads import offer_figures
+from pages.shared.progress import show_progress
+from pages.shared.text import as_duration, as_text
+
+# Seconds a snapshot takes to measure, for each number in its table, on two cores.
+_SECONDS = 2.0 / (30_522 * 384)
+LINES = """from defemb_core.dynamics import EmbeddingRecorder
+trainer.add_callback(EmbeddingRecorder("runs/my-recording"))"""
+COMMAND = "python -m defemb_core dynamics runs/my-recording"
+ELSEWHERE = "A folder on this machine"
+FIGURES = {
+    "rows": st.column_config.TextColumn(
+        "rows", help="Seen: the token was in a training batch. Padding does not count."
+    ),
+    "moved": st.column_config.TextColumn("moved", help="Share of the rows that differ from the start in any bit."),
+    "by (of length)": st.column_config.TextColumn(
+        "by (of length)", help="Mean length of row - first row, over the length of the first row."
+    ),
+    "cosine to start": st.column_config.TextColumn(
+        "cosine to start", help="Mean cosine with the first row; 1: unturned."
+    ),
+    "one scale explains": st.column_config.TextColumn(
+        "one scale explains",
+        help="Share of the squared displacement that goes away when all these first rows are multiplied by one common "
+        "number, chosen by least squares. Weight decay alone gives nearly 100%: each row's rounding is its own.",
+    ),
+    "weight decay alone": st.column_config.TextColumn(
+        "weight decay alone",
+        help="Share of the rows that the recorded weight decay alone makes of the first rows, to the last bit.",
+    ),
+}
+
+
+def choose_recording() -> tuple[Recording, str]:
+    """Return the recording that is chosen and whose vocabulary it is; say how to make one if there is none."""
+    found = {_name(path): path for path in find_recordings(runs_folder())}
+    left, middle, right = st.columns([3, 3, 3], vertical_alignment="bottom")
+    name = left.selectbox(
+        "Recording", [*found, ELSEWHERE], key="recording", bind="query-params",
+        help="Recordings and folders of checkpoint-N below the runs folder, newest first.",
+    )  # fmt: skip
+    typed = ""
+    if name == ELSEWHERE:
+        typed = middle.text_input(
+            "Folder", key="recording_folder", bind="query-params", placeholder="a recording, or a Trainer's output_dir"
+        )
+    plm = ""
+    if typed:
+        plm = right.text_input(
+            "PLM", key="recording_plm", bind="query-params", placeholder="what lies with it",
+            help="Whose vocabulary it is and what checkpoints began from: 'bundled', a hub name or a folder. A "
+            "recording mostly knows.",
+        )  # fmt: skip
+    elif name == ELSEWHERE:
+        _say_how()
+        st.stop()
+    try:
+        start: PLM | None = state.plm_named(plm) if plm else None
+        return open_recording(Path(typed).expanduser() if typed else found[name], start), plm
+    except DefembError as exc:
+        st.error(as_text(str(exc)), icon=":material/error:")
+        st.stop()
+
+
+def measured_or_stop(recording: Recording, plm: str) -> Dynamics:
+    """Return what the recording says, or offer to measure it, watch that, and end the page."""
+    job = recording.folder / FOLDER
+    status = read_status(job) if (job / STATUS).exists() else None
+    if status and status.is_active:
+        _watch(job)
+        st.stop()
+    known = read_dynamics(recording, plm)
+    if known is None:
+        _offer(recording, plm, status)
+        st.stop()
+    return known
+
+
+def show_findings(dynamics: Dynamics, recording: Recording) -> None:
+    """Show four numbers, what stands in the measures in sentences, and the table of movement."""
+    parts = last_movement(dynamics)
+    columns = st.columns(4)
+    for column, kind in zip(columns, ("seen", "unseen") if dynamics.knows_seen else ("every",), strict=False):
+        if line := parts.get(kind):
+            column.metric(
+                f"{kind.capitalize()} rows moved by", percent(line["relative"]),
+                help=f"On average, of their own length. {percent(line['moved'])} of {line['rows']:,} changed in any bit.",
+            )  # fmt: skip
+    if (line := parts.get("unseen")) and line["explained"] is not None:
+        columns[2].metric(
+            "Unseen: explained by one scale", percent(line["explained"]),
+            help="Share of the unseen rows' squared displacement that one common shrinking explains: weight decay.",
+        )  # fmt: skip
+    all_rows = dynamics.isotropy.filter(dynamics.isotropy["group"] == "all")["i_w"]
+    columns[3].metric(
+        "I(W) of all rows", f"{all_rows[-1]:.4f}", f"{all_rows[-1] - all_rows[0]:+.4f}",
+        help="Isotropy after the last step, and its change from the first; 1 is isotropic.",
+    )  # fmt: skip
+    for sentence in findings(dynamics):
+        st.text(sentence)
+    for caution in cautions(dynamics, recording):
+        st.warning(as_text(caution), icon=":material/priority_high:")
+    shown = movement_table(dynamics)
+    with st.expander("Movement of each group", icon=":material/table_rows:"):
+        st.dataframe(shown, key="movement-figures", hide_index=True, column_config=FIGURES)
+        offer_figures("movement", dynamics.displacement, shown, "How far rows have moved by the last step.")
+
+
+def _say_how() -> None:
+    st.info("There is no recording here yet. Two lines in your training script make one:", icon=":material/info:")
+    st.code(LINES, language="python")
+    st.caption(
+        "For any Trainer of transformers; it costs little time and keeps only rows that changed. A folder of "
+        "checkpoint-N that a Trainer has left can be read too, without counts of the tokens seen. Then choose it above, "
+        "or:"
+    )
+    st.code(COMMAND, language="bash")
+
+
+def _offer(recording: Recording, plm: str, status: Status | None) -> None:
+    """Offer to measure a recording, in the background."""
+    if status and status.state == "failed":
+        st.error(as_text(status.message), icon=":material/error:")
+    steps = recording.steps
+    about = as_duration(max(1.0, len(steps) * recording.rows * recording.width * _SECONDS))
+    st.text(
+        f"{len(steps)} snapshots, steps {steps[0]:,} to {steps[-1]:,}, of {recording.rows:,} x {recording.width:,}."
+    )
+    label = "Measure again" if status and status.state == "complete" else "Measure"
+    if st.button(
+        label, icon=":material/play_arrow:", type="primary", key="measure_dynamics", help=f"About {about}, once."
+    ):
+        words = ["dynamics", str(recording.folder)] + ([f"--plm={plm}"] if plm else [])
+        start_run(words, recording.folder / FOLDER)
+        st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def _watch(job: Path) -> None:
+    status = read_status(job)
+    if not status.is_active:
+        st.rerun()
+    show_progress(status, "Measuring")
+    if st.button("Cancel", key="cancel-dynamics", icon=":material/stop_circle:"):
+        cancel_run(job)
+
+
+def _name(path: Path) -> str:
+    """Return a recording's name: its place below the runs folder."""
+    return str(path.relative_to(runs_folder())) if path != runs_folder() else path.name
