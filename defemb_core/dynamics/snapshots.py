@@ -132,21 +132,15 @@ def write_snapshot(folder: Path, snapshot: Snapshot) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {"rows": snapshot.rows, "counts": snapshot.counts, "shrink": snapshot.shrink}
     if snapshot.ids is not None:
         tensors["ids"] = snapshot.ids
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-
-    def write(to: Path) -> None:
-        try:
-            save_file(whole, to, metadata={"rule": snapshot.rule})
-        except SafetensorError as exc:  # how it reports a full disk
-            raise OSError(first_line(exc)) from None
-
-    write_atomically(snapshot_file(folder, snapshot.step), write)
+    # Not save_file, which would make a file that nobody else may read.
+    content = save(whole, metadata={"rule": snapshot.rule})
+    write_atomically(snapshot_file(folder, snapshot.step), lambda to: _fill(to, content))
 
 
 def read_snapshot(folder: Path, step: int) -> Snapshot:
@@ -192,6 +186,10 @@ def read_about(folder: Path) -> dict[str, Any]:
             f"the recording in {str(folder)!r} has version {about.get('version')!r}, not {VERSION}; record it again"
         )
     return about
+
+
+def _fill(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
 
 
 def _checked_rule(rule: str) -> str:

@@ -53,7 +53,8 @@ def steps_figure(
     description = f"Line chart {plain(title)!r} over the steps {steps[0]:,} to {steps[-1]:,}: {'; '.join(told)}. {note}"
     lay_out(figure, title, note, "step (updates made)", y_title, description)
     figure.update_layout(hovermode="x unified")
-    return figure.update_yaxes(tickformat=".3~%" if percent else None, rangemode="tozero" if percent else "normal")
+    figure.update_yaxes(exponentformat="e", rangemode="tozero" if percent else "normal")
+    return figure.update_yaxes(tickformat=".3~%") if percent else figure
 
 
 def spectrum_steps_figure(spectrum: pl.DataFrame, title: str) -> go.Figure:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import polars as pl
 import streamlit as st
 
 from defemb_core.dynamics.dynamics_files import FOLDER, read_dynamics
@@ -92,27 +93,11 @@ def measured_or_stop(recording: Recording, plm: str) -> Dynamics:
 
 
 def show_findings(dynamics: Dynamics, recording: Recording) -> None:
-    """Show four numbers, what stands in the measures in sentences, and the table of movement."""
-    parts = last_movement(dynamics)
-    columns = st.columns(4)
-    for column, kind in zip(columns, ("seen", "unseen") if dynamics.knows_seen else ("every",), strict=False):
-        if line := parts.get(kind):
-            column.metric(
-                f"{kind.capitalize()} rows moved by", percent(line["relative"]),
-                help=f"On average, of their own length. {percent(line['moved'])} of {line['rows']:,} changed in any bit.",
-            )  # fmt: skip
-    if (line := parts.get("unseen")) and line["explained"] is not None:
-        columns[2].metric(
-            "Unseen: explained by one scale", percent(line["explained"]),
-            help="Share of the unseen rows' squared displacement that one common shrinking explains: weight decay.",
-        )  # fmt: skip
-    all_rows = dynamics.isotropy.filter(dynamics.isotropy["group"] == "all")["i_w"]
-    columns[3].metric(
-        "I(W) of all rows", f"{all_rows[-1]:.4f}", f"{all_rows[-1] - all_rows[0]:+.4f}",
-        help="Isotropy after the last step, and its change from the first; 1 is isotropic.",
-    )  # fmt: skip
-    for sentence in findings(dynamics):
-        st.text(sentence)
+    """Show some numbers, what stands in the measures in sentences, and the table of movement."""
+    metrics = _metrics(dynamics)
+    for column, (label, value, change, explained) in zip(st.columns(len(metrics)), metrics, strict=True):
+        column.metric(label, value, change, help=explained, delta_color="off")
+    st.markdown("\n".join(f"- {as_text(sentence)}" for sentence in findings(dynamics)))
     for caution in cautions(dynamics, recording):
         st.warning(as_text(caution), icon=":material/priority_high:")
     shown = movement_table(dynamics)
@@ -121,13 +106,28 @@ def show_findings(dynamics: Dynamics, recording: Recording) -> None:
         offer_figures("movement", dynamics.displacement, shown, "How far rows have moved by the last step.")
 
 
+def _metrics(dynamics: Dynamics) -> list[tuple[str, str, str | None, str]]:
+    """Return label, value, change and explanation of the numbers that say most."""
+    parts, metrics = last_movement(dynamics), []
+    for kind in ("seen", "unseen") if dynamics.knows_seen else ("every",):
+        if line := parts.get(kind):
+            told = f"Mean, of their own length. {percent(line['moved'])} of {line['rows']:,} changed in any bit."
+            metrics.append((f"{kind.capitalize()} rows moved by", percent(line["relative"]), None, told))
+    if (line := parts.get("unseen")) and line["explained"] is not None:
+        told = "Share of the unseen rows' squared displacement that one common shrinking explains: weight decay."
+        metrics.append(("Unseen: explained by one scale", percent(line["explained"]), None, told))
+    values = dynamics.isotropy.filter(pl.col("group") == "all")["i_w"]
+    told = "Isotropy of all rows after the last step, and its change from the first; 1 is isotropic."
+    return [*metrics, ("I(W) of all rows", f"{values[-1]:.4f}", f"{values[-1] - values[0]:+.1e}", told)]
+
+
 def _say_how() -> None:
     st.info("There is no recording here yet. Two lines in your training script make one:", icon=":material/info:")
     st.code(LINES, language="python")
     st.caption(
         "For any Trainer of transformers; it costs little time and keeps only rows that changed. A folder of "
-        "checkpoint-N that a Trainer has left can be read too, without counts of the tokens seen. Then choose it above, "
-        "or:"
+        "checkpoint-N that a Trainer has left can be read too, without counts of the tokens seen. Then choose it above "
+        "or ask on the command line:"
     )
     st.code(COMMAND, language="bash")
 

@@ -1,5 +1,6 @@
 """The charts of the page Dynamics: measures over steps, a map that plays, spectra, the tokens that moved most."""
 
+import numpy as np
 import polars as pl
 import streamlit as st
 
@@ -11,6 +12,10 @@ from defemb_core.text import plain
 from pages.shared import charts, tables
 
 ALL_ROWS = "all rows"
+CHANGE = "change since the start"
+# How many times as far as they moved points may be drawn; the least that lets a reader see most of them move.
+TIMES = (1, 5, 20, 100)
+_VISIBLE = 0.02  # of the width of the map
 MOVEMENTS = {
     "relative": ("share of its own length", "How far a row is from where it began, over the length it began with."),
     "moved": ("share of the rows", "Rows that differ from the first snapshot in any bit."),
@@ -55,16 +60,14 @@ def show_isotropy(dynamics: Dynamics) -> None:
     left, right = st.columns(2)
     names = {measure.name: key for key, measure in MEASURES.items()}
     name = names[left.selectbox("Isotropy", list(names), key="dynamics_measure", bind="query-params")]
-    whole = right.selectbox("Scale", ["changes", "from 0"], key="dynamics_scale", bind="query-params") == "from 0"
-    measure = MEASURES[name]
-    drawn = {
-        ALL_ROWS if part == "all" else str(part): (of["step"].to_list(), of[name].to_list())
-        for (part,), of in _apart(dynamics.isotropy, "group")
-    }
+    shown = right.selectbox("Shown", [CHANGE, "value"], key="dynamics_shown", bind="query-params")
+    measure, drawn = MEASURES[name], {}
+    for (part,), of in _apart(dynamics.isotropy, "group"):
+        values = of[name] - of[name][0] if shown == CHANGE else of[name]
+        drawn[ALL_ROWS if part == "all" else str(part)] = (of["step"].to_list(), values.to_list())
+    title = f"{measure.name}: {CHANGE}" if shown == CHANGE else measure.name
     colours = GROUP_COLOURS | {ALL_ROWS: NEUTRAL}
-    figure = charts.figures().steps_figure(drawn, measure.name, measure.scale, "no unit", colours)
-    if whole:
-        figure.update_yaxes(rangemode="tozero")
+    figure = charts.figures().steps_figure(drawn, title, measure.scale, shown, colours)
     charts.show(figure, "dynamics-isotropy")
     _below(figure, measure.meaning, "dynamics-isotropy")
 
@@ -79,19 +82,22 @@ def show_map(dynamics: Dynamics) -> None:
     )
     left, right = st.columns([3, 4], vertical_alignment="bottom")
     kinds = ["seen in training", "frequency group"] if dynamics.knows_seen else ["frequency group"]
-    by = left.segmented_control("Colour by", kinds, default=kinds[0], required=True, key="dynamics_colour")
+    by = left.segmented_control(
+        "Colour by", kinds, default=kinds[0], required=True, key="dynamics_colour", bind="query-params"
+    )
     times = right.segmented_control(
-        "Movement drawn", [1, 5, 20], default=1, required=True, key="dynamics_times", format_func="× {}".format,
+        "Movement drawn", TIMES, default=_enough(dynamics), required=True, key="dynamics_times",
+        format_func="× {}".format, bind="query-params",
         help="How many times as far from its first place as it is each point is drawn. Above 1 small movements can be "
         "seen, but points no longer stand where their rows are.",
     )  # fmt: skip
     svd = dynamics.svd
     tokens = dynamics.tokens[svd.rows.tolist()]
     colour = colour_by_group(tokens) if by == "frequency group" else colour_by_seen(tokens["seen"])
-    share = f"{svd.explained[0]:.1%}" + (f" to {svd.explained[-1]:.1%}" if svd.explained.size > 1 else "")
-    note = f"{svd.rows.size:,} of {dynamics.tokens.height:,} rows: those that moved most and others drawn at random. "
-    note += f"The two directions hold {share} of the squared length of all rows"
-    note += f"; movement drawn {times} times as far" if times > 1 else ""
+    share = " to ".join(dict.fromkeys(f"{one:.1%}" for one in svd.explained[[0, -1]]))
+    note = f"Movement drawn {times} times as far as it is. " if times > 1 else ""
+    note += f"{svd.rows.size:,} of {dynamics.tokens.height:,} rows: those that moved most and others drawn at random. "
+    note += f"The directions hold {share} of the squared length of all rows"
     labels = [_label(line) for line in tokens.iter_rows(named=True)]
     figure = charts.figures().played_map_figure(
         svd.coordinates, dynamics.steps, colour, labels, "Rows in two directions", note, float(times)
@@ -116,6 +122,15 @@ def show_tokens(dynamics: Dynamics) -> None:
         moved, "moved-most", total=dynamics.tokens.height, column_config=COLUMNS, height=360,
         column_order=["token", "count", "relative", "cosine", "group", "l2", "token_id"],
     )  # fmt: skip
+
+
+def _enough(dynamics: Dynamics) -> int:
+    """Return the least magnification at which half of the rows that moved can be seen to move."""
+    places = dynamics.svd.coordinates
+    far = np.linalg.norm(places[-1] - places[0], axis=1)
+    typical = float(np.median(far[far > 0])) if (far > 0).any() else 0.0
+    wide = float(np.ptp(places[0], axis=0).max())
+    return next((times for times in TIMES if times * typical > _VISIBLE * wide), TIMES[-1]) if typical else 1
 
 
 def _apart(lines: pl.DataFrame, by: str) -> list[tuple[tuple[object, ...], pl.DataFrame]]:

@@ -29,6 +29,7 @@ PAGES = {
     "spectrum": "Spectrum and isotropy",
     "tokens": "Tokens",
     "evidence": "Evidence",
+    "dynamics": "Dynamics",
     "export": "Export",
 }
 SECOND = 1000  # milliseconds
