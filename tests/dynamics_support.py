@@ -1,5 +1,6 @@
 """Real trainings of tiny PLMs with a recorder, in a fraction of a second, and what a test wants to know of them."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -18,6 +19,15 @@ EXAMPLES = [
     for i in range(BATCH * STEPS)
 ]
 RATE = 1e-2
+
+
+@contextmanager
+def one_thread():
+    """Tables this small only wait for each other's threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class Watcher(TrainerCallback):

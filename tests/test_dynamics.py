@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import tiny_plm
 import torch
-from dynamics_support import BATCH, EXAMPLES, PADDING, STEPS, WORDS, Watcher, record, trainer_of
+from dynamics_support import BATCH, EXAMPLES, PADDING, STEPS, WORDS, Watcher, one_thread, record, trainer_of
 from transformers import BertForMaskedLM, T5ForConditionalGeneration, TrainerState
 
 from defemb_core.cli import main
@@ -37,6 +37,12 @@ from defemb_core.plm import load_plm
 DECAY = 0.1
 SEEN = {30, 31, 40, *WORDS}
 VOCABULARY = pl.DataFrame({"group": ["frequent", "medium", "rare", "none"], "seen": [True, False, True, False]})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick():
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")
