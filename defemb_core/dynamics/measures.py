@@ -57,7 +57,7 @@ class Dynamics:
 
 
 def measure_dynamics(recording: Recording, vocabulary: pl.DataFrame, progress: Progress | None = None) -> Dynamics:
-    """Measure every step of a recording: some two seconds a step of 30,000 x 384 on two cores.
+    """Measure every step of a recording: about a second a step of 30,000 x 384.
 
     Args:
         recording: of `open_recording`.

@@ -128,8 +128,8 @@ def played_map_figure(
     description += f"{plain(colour.name)}: {counted}. {note}"
     lay_out(figure, title, note, "first direction (units of the table)", "second direction", description)
     figure.update_layout(
-        height=680, hovermode="closest", dragmode="pan", sliders=[_slider(steps)], updatemenus=[_buttons()],
-        legend={"y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right"}, margin_b=130,
+        height=720, hovermode="closest", dragmode="pan", sliders=[_slider(steps)], updatemenus=[_buttons()],
+        legend={"yref": "container", "y": 0, "yanchor": "bottom"}, margin_b=175,
     )  # fmt: skip
     for axis, update in enumerate((figure.update_xaxes, figure.update_yaxes)):
         low, high = float(drawn[..., axis].min()), float(drawn[..., axis].max())

@@ -19,7 +19,7 @@ from pages.shared.progress import show_progress
 from pages.shared.text import as_duration, as_text
 
 # Seconds a snapshot takes to measure, for each number in its table, on two cores.
-_SECONDS = 2.0 / (30_522 * 384)
+_SECONDS = 1.0 / (30_522 * 384)
 LINES = """from defemb_core.dynamics import EmbeddingRecorder
 trainer.add_callback(EmbeddingRecorder("runs/my-recording"))"""
 COMMAND = "python -m defemb_core dynamics runs/my-recording"
