@@ -77,13 +77,16 @@ def measured_dynamics(folder: Path, plm: str) -> tuple[Recording, Dynamics]:
     """
     from defemb_core.dynamics.dynamics_files import FOLDER, read_dynamics, save_dynamics
     from defemb_core.dynamics.measures import STAGE, measure_dynamics
-    from defemb_core.dynamics.opening import open_with_vocabulary
+    from defemb_core.dynamics.opening import recorded_vocabulary
+    from defemb_core.dynamics.recordings import open_recording
+    from defemb_core.plm import load_plm
 
-    recording, vocabulary = open_with_vocabulary(folder, plm)
+    start = load_plm(plm) if plm else None
+    recording = open_recording(folder, start)  # refuses what is no recording before a folder is made in it
     with working_in(folder / FOLDER, {STAGE: 1.0}, resume=True, again=True) as reporter, Bar(reporter) as progress:
         dynamics = read_dynamics(recording, plm)
         if dynamics is None:
-            dynamics = measure_dynamics(recording, vocabulary, progress)
+            dynamics = measure_dynamics(recording, recorded_vocabulary(recording, start), progress)
             save_dynamics(dynamics, recording, plm)
     return recording, dynamics
 

@@ -67,10 +67,11 @@ def trainer_of(plm: Path, out: Path, callbacks, model=None, data=EXAMPLES, evalu
 
 def record(plm: Path, folder: Path, every: int = 2, stop_at: int = 0, resume: str | None = None, **more):
     """Train with a recorder into folder/"recording", checkpoints into folder/"out"; return who watched."""
-    watcher = Watcher(stop_at)
-    trainer = trainer_of(plm, folder / "out", [watcher, EmbeddingRecorder(folder / "recording", every)], **more)
+    watcher, recorder = Watcher(stop_at), EmbeddingRecorder(folder / "recording", every)
+    trainer = trainer_of(plm, folder / "out", [watcher, recorder], **more)
     try:
         trainer.train(resume_from_checkpoint=resume)
     except KeyboardInterrupt:
         assert stop_at
+        recorder._writer.settle()  # which a process that ends waits for
     return watcher

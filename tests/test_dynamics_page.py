@@ -58,7 +58,7 @@ def test_without_a_recording_the_two_lines_are_there_to_copy(world, tmp_path, mo
 
 def test_a_recording_is_measured_when_asked_for(world, monkeypatch):
     started = []
-    monkeypatch.setattr(dynamics, "start_run", lambda *of: started.append(of))
+    monkeypatch.setattr(dynamics, "start_run", lambda *of, join: started.append(of))
     app = opened(world)
     assert not app.exception
     assert app.selectbox(key="recording").value == "tuned/recording"
@@ -101,3 +101,15 @@ def test_a_folder_without_a_recording_is_an_error_and_no_crash(world, tmp_path):
     app = opened(world, recording=dynamics.ELSEWHERE, recording_folder="/nowhere", recording_plm="/no/plm")
     assert not app.exception
     assert app.error
+
+
+def test_why_a_measurement_failed_is_said(world, tmp_path):
+    record(world.plm, tmp_path)
+    (tmp_path / "recording" / "tokenizer.json").unlink()
+    about = tmp_path / "recording" / "recording.json"
+    about.write_text(about.read_text().replace(str(world.plm), ""))
+    assert main(["dynamics", str(tmp_path / "recording")]) == 2
+    app = opened(world, recording=dynamics.ELSEWHERE, recording_folder=str(tmp_path / "recording"))
+    assert not app.exception
+    assert "name the PLM that was trained" in app.error[0].value.replace("\\", "")
+    assert app.button(key="measure_dynamics").label == "Measure"

@@ -27,13 +27,22 @@ def open_with_vocabulary(folder: Path, plm: str = "") -> tuple[Recording, pl.Dat
     """
     start = load_plm(plm) if plm else None
     recording = open_recording(folder, start)
+    return recording, recorded_vocabulary(recording, start)
+
+
+def recorded_vocabulary(recording: Recording, start: PLM | None = None) -> pl.DataFrame:
+    """Return the vocabulary frame of a recording's rows: that of `start`, if it is given.
+
+    Raises:
+        EvaluationError: it is not known which tokens the rows stand for.
+    """
     if start:
-        return recording, plm_vocabulary(start)
+        return plm_vocabulary(start)
     if kept := recorded_tokenizer(recording):
         tokenizer, special = kept
         source = default_source(tokenizer_kind(tokenizer))
-        return recording, add_frequency(read_vocabulary(tokenizer, recording.rows, special), source)
-    return recording, plm_vocabulary(_named(recording))
+        return add_frequency(read_vocabulary(tokenizer, recording.rows, special), source)
+    return plm_vocabulary(_named(recording))
 
 
 def _named(recording: Recording) -> PLM:

@@ -146,7 +146,7 @@ def _offer(recording: Recording, plm: str, status: Status | None) -> None:
         label, icon=":material/play_arrow:", type="primary", key="measure_dynamics", help=f"About {about}, once."
     ):
         words = ["dynamics", str(recording.folder)] + ([f"--plm={plm}"] if plm else [])
-        start_run(words, recording.folder / FOLDER)
+        start_run(words, recording.folder / FOLDER, join=True)
         st.rerun()
 
 
