@@ -22,6 +22,7 @@ from defemb_core.cli_dynamics import add_dynamics, dynamics_lines
 from defemb_core.cli_estimate import add_estimate, announcement, estimate_lines
 from defemb_core.cli_evaluate import add_evaluate, evaluate_lines
 from defemb_core.cli_export import add_export, export_lines
+from defemb_core.cli_finetune import add_finetune, finetune_lines
 from defemb_core.cli_options import add_against, add_settings, open_named, read_groups, read_settings, run_folder
 from defemb_core.cli_report import add_report, report_lines
 from defemb_core.devices import devices
@@ -132,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     add_report(commands).set_defaults(command=_saying(report_lines))
     add_evaluate(commands).set_defaults(command=_saying(evaluate_lines))
     add_dynamics(commands).set_defaults(command=_saying(dynamics_lines))
+    add_finetune(commands).set_defaults(command=_saying(finetune_lines))
     add_export(commands).set_defaults(command=_saying(export_lines))
     add_add_tokens(commands).set_defaults(command=_saying(add_tokens_lines))
     return parser

@@ -6,24 +6,20 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from defemb_core.cache import write_text
+from defemb_core.cli_figures import aligned, check_out, write_out
 from defemb_core.cli_options import add_against, named_tables, open_named, run_folder
 from defemb_core.comparison import PAIR, open_comparison, work_folder
-from defemb_core.errors import ExportError, SettingsError
+from defemb_core.errors import SettingsError
 from defemb_core.evaluate import WHAT
 from defemb_core.evaluation.resampling import RESAMPLES
 from defemb_core.evaluation.word_similarity import PIECES
-from defemb_core.latex import latex_table
 from defemb_core.runs import read_status, working_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import polars as pl
-
     from defemb_core.evaluate import Evaluation, Question
 
-SUFFIXES = (".csv", ".tex")
 OPENING, MEASURING = "opening the tables", "measuring"
 SHARES = {OPENING: 0.4, MEASURING: 0.6}
 
@@ -74,7 +70,7 @@ def evaluate_lines(options: argparse.Namespace) -> Iterator[str]:
     """
     from defemb_core.evaluate import Question
 
-    check_out(options)
+    check_out(options.out, options.force)
     question = Question(
         options.what, tuple(options.pairs or ()), options.word_pieces, options.word, tuple(options.sentence or ()),
         options.resamples, options.seed,
@@ -86,7 +82,7 @@ def evaluate_lines(options: argparse.Namespace) -> Iterator[str]:
         yield from [run] if options.more else []
         yield from [made.caption, *aligned(made.shown), *made.notes, _P.format(options=options)]
     if options.out:
-        yield from write_out(made.figures, latex_table(made.shown, f"{made.caption}."), options.out)
+        yield from write_out(made.figures, made.shown, made.caption, options.out)
 
 
 _P = (
@@ -112,39 +108,3 @@ def _evaluate(options: argparse.Namespace, question: Question) -> Evaluation:
         made = evaluate(comparison, question)
         save_evaluation(made, comparison.key, place)
     return made
-
-
-def check_out(options: argparse.Namespace) -> None:
-    """Refuse a file that cannot be written before work is done for it."""
-    if options.out is None:
-        return
-    if options.out.suffix.lower() not in SUFFIXES:
-        raise ExportError(f"--out {str(options.out)!r} is neither {' nor '.join(SUFFIXES)}; name such a file")
-    if options.out.is_dir() or (options.out.exists() and not options.force):
-        raise ExportError(f"{str(options.out)!r} exists; name another file or add --force")
-
-
-def write_out(figures: pl.DataFrame, table: str, out: Path) -> list[str]:
-    """Write the figures as CSV, or the table for LaTeX."""
-    from defemb_core.text import formula_safe
-
-    try:
-        write_text(out, formula_safe(figures).write_csv() if out.suffix.lower() == ".csv" else table)
-    except OSError as exc:
-        raise ExportError(f"cannot write {str(out)!r} ({exc.strerror or exc}); name another file") from None
-    return [f"wrote {out}"]
-
-
-def aligned(shown: pl.DataFrame) -> list[str]:
-    """Return a heading and a line a row, cells under each other."""
-    rows = [shown.columns, *([_cell(cell) for cell in row] for row in shown.iter_rows())]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _cell(value: object) -> str:
-    from defemb_core.text import plain
-
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else plain(str(value), 80)

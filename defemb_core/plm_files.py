@@ -92,7 +92,17 @@ def build_masked_lm(folder: Path) -> tuple[Any, list[str]]:
     return _built("AutoModelForMaskedLM", folder)
 
 
-def _built(kind: str, folder: Path) -> tuple[Any, list[str]]:
+def build_classifier(folder: Path, outputs: int) -> tuple[Any, list[str]]:
+    """Return the model with a head of so many outputs, new where none is stored, and which weights are new."""
+    return _built("AutoModelForSequenceClassification", folder, num_labels=outputs)
+
+
+def build_seq2seq(folder: Path) -> tuple[Any, list[str]]:
+    """Return an encoder-decoder with its output rows, and which of its weights the checkpoint lacks."""
+    return _built("AutoModelForSeq2SeqLM", folder)
+
+
+def _built(kind: str, folder: Path, **settings: Any) -> tuple[Any, list[str]]:
     import torch
     import transformers
     from transformers.utils import logging
@@ -109,6 +119,7 @@ def _built(kind: str, folder: Path) -> tuple[Any, list[str]]:
                 dtype=torch.float32,
                 attn_implementation="eager",  # measured quicker than sdpa for short prompts on a CPU
                 output_loading_info=True,
+                **settings,
             )
         finally:
             logging.set_verbosity(level)
