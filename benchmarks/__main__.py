@@ -11,6 +11,7 @@ NAMES = {
     "speed": "loading, instant reconstruction, prompts a second against sentence-transformers, one click",
     "dictionaries": "Wiktionary: speed and memory of reading a dump, opening a store; json.loads, polars (two minutes)",
     "projection": "nearest neighbours and UMAP maps against umap-learn's defaults",
+    "glue": "RTE, MRPC and STS-B with original and rebuilt tables: DATA RUN... (hours; goes on where it ended)",
     "export": "speed and memory of exporting a large table, against a copy of the file",
     "dynamics": "a fine-tuning recorded: its cost and size, and who moved (--data FOLDER of GLUE; half an hour)",
     "app": "server start to first page against `streamlit hello`, and from page to page (needs Chromium)",
