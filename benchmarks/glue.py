@@ -13,8 +13,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.machine import describe_machine
-from defemb_core.cli_evaluate import aligned
+from defemb_core.cli_figures import aligned
 from defemb_core.errors import RunError
 from defemb_core.finetuning.experiment import run_experiment, stages
 from defemb_core.finetuning.request import Request, open_work
@@ -47,7 +49,7 @@ def _run(request: Request) -> None:
         work = open_work(request)
         with working_in(folder, stages(work, folder), resume=True) as reporter, Bar(reporter) as progress:
             run_experiment(work, folder, progress)
-    seconds = seed_figures(folder)["seconds"].median()
+    seconds = float(np.median(seed_figures(folder)["seconds"].to_numpy()))
     print(f"\n{request.task}, median seconds of a table and seed: {seconds:,.0f}")
     print("\n".join(aligned(for_reading(figures(folder)))), flush=True)
 

@@ -13,7 +13,7 @@ import polars as pl
 from defemb_core.cache import write_json
 from defemb_core.cli_figures import aligned, check_out, write_out
 from defemb_core.errors import RunError, SettingsError
-from defemb_core.finetuning.experiment import Work, run_experiment, stages
+from defemb_core.finetuning.experiment import run_experiment, stages
 from defemb_core.finetuning.request import Request, open_work, request_of
 from defemb_core.finetuning.results import P_NOTE, figures, for_reading
 from defemb_core.finetuning.settings import RECIPES
@@ -93,16 +93,17 @@ def finetune_lines(options: argparse.Namespace) -> Iterator[str]:
     else:
         request = request_of(options)
         folder = evaluation_path(options.name or request.name())
-    work = open_work(request)
     if options.estimate:
-        yield _estimated(work, estimate_path(folder.name))
+        yield _estimated(request, estimate_path(folder.name))
         return
-    yield from _run(work, request, folder, options.resume)
+    yield from _run(request, folder, options.resume)
     yield from _show([folder], options)
 
 
-def _run(work: Work, request: Request, folder: Path, resume: bool) -> Iterator[str]:
+def _run(request: Request, folder: Path, resume: bool) -> Iterator[str]:
+    opened = None if (folder / COMMAND).is_file() else open_work(request)  # a mistake then leaves no directory
     with working_in(folder, {TIMING: 0.01}, resume) as reporter, Bar(reporter) as progress:
+        work = opened or open_work(request)
         if not (folder / COMMAND).is_file():
             write_json(folder / COMMAND, request.arguments(folder.name))
         left = stages(work, folder)
@@ -114,12 +115,12 @@ def _run(work: Work, request: Request, folder: Path, resume: bool) -> Iterator[s
         run_experiment(work, folder, progress, estimate.seconds if estimate else None)
 
 
-def _estimated(work: Work, folder: Path) -> str:
+def _estimated(request: Request, folder: Path) -> str:
     """Say how long it would take; kept where the page that asked looks for it."""
     if not (folder / COMMAND).is_file():
-        return str(work.estimate())
+        return str(open_work(request).estimate())
     with working_in(folder, {TIMING: 1.0}, again=True) as reporter:
-        made = work.estimate(lambda done: reporter(TIMING, done, TIMED + 1))
+        made = open_work(request).estimate(lambda done: reporter(TIMING, done, TIMED + 1))
         write_json(folder / ESTIMATE, {"seconds": made.seconds, "said": str(made)})
     return str(made)
 

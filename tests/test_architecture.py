@@ -21,11 +21,10 @@ ORDER = [
     "estimate",
     "export_formats", "export_tensors", "table_files", "import_table", "comparison", "projection_settings",
     "analysis_files", "analysis", "trial", "trial_files", "evaluate", "evaluation_files", "selections", "dynamics",
-    "palette",
-    "figures", "views", "export_card", "export_place", "export_check", "export_checkpoint", "export", "hub_upload",
-    "new_tokens", "report_style", "report_parts", "report", "runs", "processes", "export_jobs", "finetuning", "terminal",
-    "cli_figures", "cli_options", "cli_add_tokens", "cli_export", "cli_estimate", "cli_dictionary", "cli_analyse", "cli_report",
-    "cli_evaluate", "cli_dynamics", "cli_finetune", "cli", "__main__",
+    "palette", "figures", "views", "export_card", "export_place", "export_check", "export_checkpoint", "export",
+    "hub_upload", "new_tokens", "report_style", "report_parts", "report", "runs", "processes", "export_jobs",
+    "finetuning", "terminal", "cli_figures", "cli_options", "cli_add_tokens", "cli_export", "cli_estimate",
+    "cli_dictionary", "cli_analyse", "cli_report", "cli_evaluate", "cli_dynamics", "cli_finetune", "cli", "__main__",
 ]  # fmt: skip
 """Every module and package of the core; each may import those before it."""
 ANALYSES = {

@@ -106,7 +106,7 @@ def test_what_is_no_file_of_the_task_is_said_in_a_sentence(text, said):
 
 
 def test_a_score_that_is_no_number():
-    with pytest.raises(EvaluationError, match="line 3 of 'dev.tsv' has the score 'high'"):
+    with pytest.raises(EvaluationError, match=r"line 3 of 'dev\.tsv' has the score 'high'"):
         parsed("stsb", "sentence1\tsentence2\tscore\na\tb\t1\nc\td\thigh\n")
 
 

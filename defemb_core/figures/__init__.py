@@ -3,6 +3,7 @@
 from defemb_core.figures.charts import coverage_figure, isotropy_figure, norm_figure
 from defemb_core.figures.data import figure_data
 from defemb_core.figures.dynamics import played_map_figure, spectrum_steps_figure, steps_figure
+from defemb_core.figures.finetuning import seeds_figure
 from defemb_core.figures.layout import describe, escape_hover
 from defemb_core.figures.maps import map_figure
 from defemb_core.figures.new_tokens import starts_figure
@@ -25,6 +26,7 @@ __all__ = [
     "nearness_figures",
     "norm_figure",
     "played_map_figure",
+    "seeds_figure",
     "similarity_figure",
     "spectrum_figure",
     "spectrum_steps_figure",

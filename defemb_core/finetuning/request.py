@@ -14,8 +14,9 @@ from defemb_core.errors import EvaluationError, SettingsError
 from defemb_core.finetuning.experiment import Work
 from defemb_core.finetuning.glue import GlueWork
 from defemb_core.finetuning.glue_data import load_glue
+from defemb_core.finetuning.glue_files import find_file
 from defemb_core.finetuning.settings import FinetuningSettings, glue_settings, summarisation_settings
-from defemb_core.finetuning.summaries import SUMMARIES, load_summaries
+from defemb_core.finetuning.summaries import SUMMARIES, find_texts, load_summaries
 from defemb_core.finetuning.summarisation import SummaryWork
 from defemb_core.finetuning.tables import open_tables
 from defemb_core.finetuning.tasks import TASKS, task_named
@@ -69,6 +70,23 @@ def request_of(options: argparse.Namespace) -> Request:
     names = [f.name for f in fields(FinetuningSettings)]
     chosen = {name: value for name in names if (value := getattr(options, name)) is not None}
     return Request(tuple(options.run), _task(options.task), str(options.data or ""), chosen)
+
+
+def check_data(request: Request) -> None:
+    """Look for the files of a request, without reading them.
+
+    Raises:
+        EvaluationError: there is no such folder, or a file is missing.
+    """
+    if not request.data:
+        return
+    folder = Path(request.data).expanduser()
+    if request.task in SUMMARIES:
+        find_texts(folder)
+        return
+    task = task_named(request.task)
+    for stems in (task.files, *task.evaluations.values()):
+        find_file(task, folder, stems)
 
 
 def open_work(request: Request, load: Load = load_plm) -> Work:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from defemb_core.cache import write_atomically, write_text
+from defemb_core.errors import RunError
 from defemb_core.evaluation.resampling import RESAMPLES, interval, two_sided_p
 from defemb_core.finetuning.glue import metric_names
 from defemb_core.finetuning.metrics import resample, resample_mean
@@ -74,6 +75,19 @@ def write_figures(folder: Path) -> None:
     write_text(folder / f"{FIGURES}.csv", formula_safe(made).write_csv())
     write_atomically(folder / f"{FIGURES}.parquet", made.write_parquet)
     write_text(folder / f"{SEEDS}.csv", formula_safe(seed_figures(folder)).write_csv())
+
+
+def kept_figures(folder: Path) -> pl.DataFrame | None:
+    """Return the figures that were written last, None before the first.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    file = folder / f"{FIGURES}.parquet"
+    try:
+        return pl.read_parquet(file, glob=False) if file.is_file() else None
+    except pl.exceptions.PolarsError:
+        raise RunError(f"{str(file)!r} is damaged; go on with --resume, which writes it again, or delete it") from None
 
 
 def for_reading(made: pl.DataFrame) -> pl.DataFrame:

@@ -104,9 +104,13 @@ def _named(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
 
 
 def _local(task: str, folder: Path) -> SummaryData:
-    train, missing = _read(_find(folder, ("train",)))
-    evaluation, lacking = _read(_find(folder, ("test", "validation", "dev", "val")))
+    (train, missing), (evaluation, lacking) = (_read(file) for file in find_texts(folder))
     return SummaryData(task, train, evaluation, tuple(note for note in (missing, lacking) if note))
+
+
+def find_texts(folder: Path) -> tuple[Path, Path]:
+    """Return the files to learn from and to judge by; raises EvaluationError where one is missing."""
+    return _find(folder, ("train",)), _find(folder, ("test", "validation", "dev", "val"))
 
 
 def _find(folder: Path, stems: tuple[str, ...]) -> Path:

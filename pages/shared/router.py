@@ -22,6 +22,7 @@ def navigate() -> Any:
             st.Page("pages/spectrum.py", title="Spectrum and isotropy", icon=":material/ssid_chart:"),
             st.Page("pages/tokens.py", title="Tokens", icon=":material/manage_search:"),
             st.Page("pages/evidence.py", title="Evidence", icon=":material/balance:"),
+            st.Page("pages/finetuning.py", title="Fine-tuning", icon=":material/model_training:"),
             st.Page("pages/dynamics.py", title="Dynamics", icon=":material/timeline:"),
             st.Page("pages/new_tokens.py", title="New tokens", icon=":material/add_circle:"),
             st.Page("pages/export.py", title="Export", icon=":material/download:"),

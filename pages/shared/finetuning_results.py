@@ -1,0 +1,118 @@
+"""What fine-tuning has shown: figures, a chart and downloads of each evaluation, and several side by side."""
+
+from pathlib import Path
+
+import polars as pl
+import streamlit as st
+
+from defemb_core.errors import DefembError
+from defemb_core.finetuning.metrics import METRICS
+from defemb_core.finetuning.results import P_NOTE, for_reading, kept_figures, seed_figures
+from defemb_core.finetuning.units import list_evaluations, read_config
+from defemb_core.palette import table_colours
+from defemb_core.processes import start_run
+from defemb_core.runs import COMMAND, Status, delete_run
+from pages.shared import charts
+from pages.shared.downloads import offer_figures
+from pages.shared.history import RESUMABLE
+from pages.shared.tables import as_plain
+from pages.shared.text import as_text
+
+CAPTION = "Mean over seeds; in brackets 95 % of resampled examples."
+COLUMNS = {
+    "metric": st.column_config.TextColumn("metric", help="; ".join(f"{name}: {told}" for name, told in METRICS.items())),
+    "table": st.column_config.TextColumn("table"),
+    "seeds": st.column_config.NumberColumn("seeds", help="That are done.", width="small"),
+    "mean": st.column_config.TextColumn("mean", help=CAPTION),
+    "deviation": st.column_config.NumberColumn(
+        "deviation", help="Standard deviation over seeds: how far chance in the fine-tuning goes.", format="%.3f"
+    ),
+    "difference": st.column_config.TextColumn(
+        "difference", help="To the first table, over the seeds that both have; above 0 is better. In brackets 95 % of "
+        "resampled examples.",
+    ),
+    "p (examples)": st.column_config.NumberColumn(
+        "p (examples)", help="How easily the draw of the examples judged by alone would make such a difference, 0 to 1.",
+        format="%.3f",
+    ),
+    "p (seeds)": st.column_config.NumberColumn(
+        "p (seeds)", help="How easily the draw of the seeds alone would, by a paired t test, 0 to 1. With three seeds "
+        "only large differences can be told from chance.", format="%.3f",
+    ),
+}  # fmt: skip
+
+
+def show_finished() -> None:
+    """Show every evaluation that is not at work, newest first, and several of them side by side."""
+    ended = [(folder, status) for folder, status in list_evaluations() if not status.is_active]
+    if not ended:
+        st.info("Nothing has been fine-tuned yet. Choose a task and a folder above.", icon=":material/info:")
+        return
+    with_figures = [folder for folder, _ in ended if kept_figures(folder) is not None]
+    if len(with_figures) > 1:
+        names = {folder.name: folder for folder in with_figures}
+        compared = st.multiselect("Side by side", list(names), key="side-by-side", placeholder="choose two or more")
+        if len(compared) > 1:
+            _side_by_side([names[name] for name in compared])
+    for number, (folder, status) in enumerate(ended):
+        title = f"{as_text(folder.name)} · {status.state}"
+        with st.expander(title, expanded=number == 0, icon=":material/model_training:"):
+            _show_one(folder, status)
+
+
+def _show_one(folder: Path, status: Status) -> None:
+    if status.message and status.state != "complete":
+        st.error(as_text(status.message), icon=":material/error:")
+    try:
+        made = kept_figures(folder)
+        if made is not None:
+            _show_figures(folder, made)
+    except DefembError as exc:  # a damaged evaluation can still be deleted
+        st.error(as_text(str(exc)), icon=":material/error:")
+    resume, delete, _ = st.columns([1, 1, 4])
+    resumable = status.state in RESUMABLE and (folder / COMMAND).is_file()
+    if resumable and resume.button("Resume", key=f"resume-{folder.name}", icon=":material/resume:"):
+        start_run(None, folder)
+        st.rerun()
+    if delete.button("Delete", key=f"delete-{folder.name}", icon=":material/delete:"):
+        delete_run(folder)
+        st.rerun()
+
+
+def _show_figures(folder: Path, made: pl.DataFrame) -> None:
+    config = read_config(folder)
+    metrics = made["metric"].unique(maintain_order=True).to_list()
+    metric = metrics[0]
+    if len(metrics) > 1:
+        metric = st.segmented_control("Figure", metrics, default=metric, required=True, key=f"metric-{folder.name}")
+    tables = [table["name"] for table in config["tables"]]
+    seeds = seed_figures(folder)
+    if seeds.filter((pl.col("metric") == metric) & pl.col("value").is_not_null()).height:
+        colours = table_colours((tables[0], tables[1]), tables[2:]) if len(tables) > 1 else None
+        charts.show(charts.figures().seeds_figure(made, seeds, metric, colours), key=f"seeds-{folder.name}")
+    shown = for_reading(made)
+    st.dataframe(as_plain(shown, "table"), column_config=COLUMNS, hide_index=True, key=f"figures-{folder.name}")
+    offer_figures(folder.name, made, shown, CAPTION)
+    st.caption(as_text(f"{P_NOTE}."))
+    data, chosen = config["data"], config["settings"]
+    sizes = ", ".join(f"{count:,} ({name})" for name, count in data["evaluations"].items())
+    said = f"Learned from {data['train']:,} examples, judged by {sizes}; " + ", ".join(
+        f"{name.replace('_', ' ')} {value:g}" for name, value in chosen.items()
+    )
+    for note in (said, *config["notes"]):
+        st.caption(as_text(note))
+
+
+def _side_by_side(folders: list[Path]) -> None:
+    """Show the figures of several evaluations in one table."""
+    frames = []
+    for folder in folders:
+        made = kept_figures(folder)
+        if made is not None:
+            frames.append(made.select(pl.lit(folder.name).alias("evaluation"), pl.all()))
+    whole = pl.concat(frames)
+    shown = for_reading(whole)
+    st.dataframe(
+        as_plain(shown, "evaluation", "table", longest=80), column_config=COLUMNS, hide_index=True, key="several"
+    )
+    offer_figures("fine-tuning", whole, shown, CAPTION)
