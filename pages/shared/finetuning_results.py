@@ -18,9 +18,10 @@ from pages.shared.history import RESUMABLE
 from pages.shared.tables import as_plain
 from pages.shared.text import as_text
 
+WHAT = "  \n".join(f"**{name}**: {told}." for name, told in METRICS.items())
 CAPTION = "Mean over seeds; in brackets 95 % of resampled examples."
 COLUMNS = {
-    "metric": st.column_config.TextColumn("metric", help="; ".join(f"{name}: {told}" for name, told in METRICS.items())),
+    "metric": st.column_config.TextColumn("metric", help=WHAT),
     "table": st.column_config.TextColumn("table"),
     "seeds": st.column_config.NumberColumn("seeds", help="That are done.", width="small"),
     "mean": st.column_config.TextColumn("mean", help=CAPTION),
@@ -32,7 +33,7 @@ COLUMNS = {
         "resampled examples.",
     ),
     "p (examples)": st.column_config.NumberColumn(
-        "p (examples)", help="How easily the draw of the examples judged by alone would make such a difference, 0 to 1.",
+        "p (examples)", help="How easily the draw of the examples alone would make such a difference, 0 to 1.",
         format="%.3f",
     ),
     "p (seeds)": st.column_config.NumberColumn(
