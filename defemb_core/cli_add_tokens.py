@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from defemb_core.cli_figures import aligned
 from defemb_core.cli_options import run_or_checkpoint
 from defemb_core.dictionaries import GLOSSARY, WORDNET, load_dictionary
 from defemb_core.errors import SettingsError
@@ -19,8 +20,6 @@ from defemb_core.runs import STATUS, working_in
 from defemb_core.terminal import Bar, stages_shown
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from defemb_core.new_tokens.findings import Findings
     from defemb_core.new_tokens.plan import Plan
     from defemb_core.plm import PLM
@@ -220,7 +219,7 @@ def _told(found: Findings) -> list[str]:
             f"{words:,} words whose own rows were hidden (in brackets 95 % of resampled words; 1 is best): cosine with "
             "the true row, its mean reciprocal rank, share of its ten nearest rows"
         )
-        lines += _aligned(side_by_side(found.compared).drop("made"))
+        lines += aligned(side_by_side(found.compared).drop("made"))
     added, old = found.terms["token_id"].count(), found.about
     done = f"wrote {old['out']}" if old["out"] else "nothing was written"
     first = found.terms.select(pl.col("token_id").min()).item()
@@ -229,9 +228,3 @@ def _told(found: Findings) -> list[str]:
         f"{old['new_rows'] - old['rows']:,} more; {done}"
     )
     return lines
-
-
-def _aligned(frame: pl.DataFrame) -> list[str]:
-    rows = [frame.columns, *([str(cell) for cell in row] for row in frame.iter_rows())]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

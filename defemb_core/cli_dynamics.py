@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from defemb_core.cli_evaluate import aligned, check_out, write_out
-from defemb_core.latex import latex_table
+from defemb_core.cli_figures import aligned, check_out, write_out
 from defemb_core.runs import working_in
 from defemb_core.terminal import Bar
 
@@ -61,11 +60,11 @@ def dynamics_lines(options: argparse.Namespace) -> list[str]:
     """
     from defemb_core.dynamics.summary import cautions, findings
 
-    check_out(options)
+    check_out(options.out, options.force)
     recording, dynamics = measured_dynamics(options.folder, options.plm)
     figures, shown = _figures(dynamics, options.what)
     caption = CAPTIONS[options.what]
-    wrote = write_out(figures, latex_table(shown, f"{caption}."), options.out) if options.out else []
+    wrote = write_out(figures, shown, caption, options.out) if options.out else []
     return [caption, *aligned(shown), *findings(dynamics), *cautions(dynamics, recording), *wrote]
 
 
