@@ -14,19 +14,27 @@ def navigate() -> Any:
     st.set_page_config(page_title="defemb", page_icon=LOGO, layout="wide")
     st.logo(LOGO, size="large")
     page = st.navigation(
-        [
-            st.Page("pages/model.py", title="Model", icon=":material/dataset:", default=True),
-            st.Page("pages/definitions.py", title="Definitions", icon=":material/menu_book:"),
-            st.Page("pages/reconstruction.py", title="Reconstruction", icon=":material/construction:"),
-            st.Page("pages/projection.py", title="Projection", icon=":material/scatter_plot:"),
-            st.Page("pages/spectrum.py", title="Spectrum and isotropy", icon=":material/ssid_chart:"),
-            st.Page("pages/tokens.py", title="Tokens", icon=":material/manage_search:"),
-            st.Page("pages/evidence.py", title="Evidence", icon=":material/balance:"),
-            st.Page("pages/finetuning.py", title="Fine-tuning", icon=":material/model_training:"),
-            st.Page("pages/dynamics.py", title="Dynamics", icon=":material/timeline:"),
-            st.Page("pages/new_tokens.py", title="New tokens", icon=":material/add_circle:"),
-            st.Page("pages/export.py", title="Export", icon=":material/download:"),
-        ]
+        {
+            "Rebuild": [
+                st.Page("pages/model.py", title="Model", icon=":material/dataset:", default=True),
+                st.Page("pages/definitions.py", title="Definitions", icon=":material/menu_book:"),
+                st.Page("pages/reconstruction.py", title="Reconstruction", icon=":material/construction:"),
+            ],
+            "Explore": [
+                st.Page("pages/projection.py", title="Projection", icon=":material/scatter_plot:"),
+                st.Page("pages/spectrum.py", title="Spectrum and isotropy", icon=":material/ssid_chart:"),
+                st.Page("pages/tokens.py", title="Tokens", icon=":material/manage_search:"),
+            ],
+            "Judge": [
+                st.Page("pages/evidence.py", title="Evidence", icon=":material/balance:"),
+                st.Page("pages/finetuning.py", title="Fine-tuning", icon=":material/model_training:"),
+                st.Page("pages/dynamics.py", title="Dynamics", icon=":material/timeline:"),
+            ],
+            "Take along": [
+                st.Page("pages/new_tokens.py", title="New tokens", icon=":material/add_circle:"),
+                st.Page("pages/export.py", title="Export", icon=":material/download:"),
+            ],
+        }
     )
     st.session_state["routed"] = True
     return page
