@@ -20,12 +20,15 @@ from defemb_core.runs import STATUS, working_in
 from defemb_core.terminal import Bar, stages_shown
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from defemb_core.new_tokens.findings import Findings
     from defemb_core.new_tokens.plan import Plan
     from defemb_core.plm import PLM
     from defemb_core.progress import Progress
     from defemb_core.reconstruction import Settings
 
+NAMED = 10  # words of a corpus that are left out for one reason, named; the others are counted
 DEFAULT_LIMIT = 100  # of a corpus, whose words have no end
 
 
@@ -128,7 +131,7 @@ def _find_and_write(options: argparse.Namespace, progress: Progress) -> Findings
     from defemb_core.new_tokens.checkpoint import add_tokens
     from defemb_core.new_tokens.compare import compare_starts
     from defemb_core.new_tokens.findings import Findings, nearest_tokens, write_findings
-    from defemb_core.new_tokens.plan import new_rows, notes_on, plan_tokens
+    from defemb_core.new_tokens.plan import considered, new_rows, notes_on, plan_tokens
     from defemb_core.new_tokens.terms import corpus_terms, glossary_terms
 
     asked = _asked(options)
@@ -143,6 +146,8 @@ def _find_and_write(options: argparse.Namespace, progress: Progress) -> Findings
     progress("definitions", 0, 1)
     load = partial(load_dictionary, asked.dictionary)
     plan = plan_tokens(asked.plm, terms, load, options.start, asked.settings, limit)
+    if options.corpus:
+        plan = replace(plan, terms=considered(plan.terms))
     progress("definitions", 1, 1)
     near = compared = out = None
     if options.nearest:
@@ -204,11 +209,13 @@ def _told(found: Findings) -> list[str]:
     from defemb_core.text import plain
 
     near = dict(found.near.select("token_id", "nearest").iter_rows()) if found.near is not None else {}
-    lines = []
-    for term in found.terms.iter_rows(named=True):
+    counted = found.terms["count"].is_not_null().any()
+    lines = _left_out(found.terms) if counted else []
+    for term in found.terms.filter(pl.lit(not counted) | pl.col("left_out").is_null()).iter_rows(named=True):
         row = term["token_id"]
         what = f"row {row:,}" if row is not None else f"left out: {term['left_out']}"
         said = f"{plain(term['term'])}: {' '.join(map(plain, term['pieces']))}; {what}"
+        said += f"; {term['count']:,} times" if counted else ""
         said += f"; {plain(term['definition'], 80)}" if term["definition"] and row is not None else ""
         said += f"; near {', '.join(map(plain, near[row]))}" if row in near else ""
         lines.append(said)
@@ -227,4 +234,16 @@ def _told(found: Findings) -> list[str]:
         f"{added:,} of {found.terms.height:,} terms, rows {first:,} on; the table has {old['new_rows']:,} rows, "
         f"{old['new_rows'] - old['rows']:,} more; {done}"
     )
+    return lines
+
+
+def _left_out(terms: pl.DataFrame) -> list[str]:
+    """Return a line for each reason why words of a corpus are left out, with the first of them."""
+    from defemb_core.text import plain
+
+    lines = []
+    for (reason,), words in terms.drop_nulls("left_out").group_by("left_out", maintain_order=True):
+        first = ", ".join(map(plain, words["term"].head(NAMED)))
+        more = ", ..." if words.height > NAMED else ""
+        lines.append(f"{words.height:,} words left out, {reason}: {first}{more}")
     return lines

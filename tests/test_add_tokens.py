@@ -76,10 +76,20 @@ def test_a_corpus(add, tmp_path):
     code, out, _ = add("--corpus", tmp_path / "corpus.txt", "--limit", 2, "--start", "mean-of-pieces", "--dry-run")
     assert code == 0
     assert sum("; row " in line for line in out) == 2
-    assert sum("beyond the number" in line for line in out) == 1
+    assert out[-1].startswith("2 of 2 terms")  # the third was not asked for
+    assert out[0].endswith(" times")
     code, _, said = add("--corpus", tmp_path / "corpus.txt", "--dry-run")
     assert code == 2
     assert said[-1].endswith("no definition was found")
+
+
+def test_words_of_a_corpus_that_are_left_out_are_counted(add, terms, tiny_lexicon, tmp_path):
+    (tmp_path / "corpus.txt").write_text("zorblat zorblat riversides riversides ")
+    dictionary = f"glossary:{terms},wordnet:{tiny_lexicon}"
+    code, out, _ = add("--corpus", tmp_path / "corpus.txt", "--dry-run", dictionary=dictionary)
+    assert code == 0
+    assert out[0] == "1 words left out, no definition was found: riversides"
+    assert out[1].startswith("zorblat: ")
 
 
 def test_the_comparison_is_printed(add, terms):

@@ -139,6 +139,16 @@ def plan_tokens(
     return Plan(plm, tokenizer, style, vocabulary, dictionary, senses, placed.select(*PLANNED).cast(PLANNED))
 
 
+def considered(terms: pl.DataFrame) -> pl.DataFrame:
+    """Return the lines of a corpus' words that had a chance: up to the last one that is added, if others are beyond.
+
+    Args:
+        terms: PLANNED; a corpus offers more words than may be added, which nobody has asked for one by one.
+    """
+    beyond = (terms["left_out"] == BEYOND_LIMIT).fill_null(value=False)
+    return terms.head(int(beyond.arg_max() or 0)) if beyond.any() else terms
+
+
 def new_rows(
     plan: Plan, starts: Sequence[Start], settings: Settings, progress: Progress | None = None, plm: PLM | None = None
 ) -> dict[Start, np.ndarray]:

@@ -22,13 +22,12 @@ if TYPE_CHECKING:
 TERMS: Final = pl.Schema({"term": pl.String(), "count": pl.Int64()})
 """What is asked for, most wanted first; `count` is how often a corpus has it, null without one."""
 STAGE = "reading the corpus"
-# A word: letters and digits, at least one letter; hyphens inside belong to it.
-_WORD: Final = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
-_LETTER: Final = re.compile(r"[^\W\d_]")
+# A word: letters and digits, a letter first; hyphens inside belong to it.
+_WORD: Final = re.compile(r"(?<![\w-])[^\W\d_][^\W_]*(?:-[^\W_]+)*(?!\w)")
 _LONGEST: Final = 60  # characters of a word of a corpus; longer ones are addresses and debris
 _READ: Final = 1 << 20  # characters of a line that are looked at at a time
 _LEAST: Final = 2  # occurrences of a word of a corpus
-CONSIDERED: Final = 4
+CONSIDERED: Final = 20
 """How many times as many words of a corpus are looked up as may be added: some have no definition."""
 
 
@@ -61,7 +60,7 @@ def corpus_terms(tokenizer: Tokenizer, path: Path, limit: int, progress: Progres
         raise SettingsError(f"--limit must be 1 or more, is {limit}")
     counts: Counter[str] = Counter()
     for line in _lines(path, progress):
-        counts.update(word for word in _WORD.findall(line) if len(word) <= _LONGEST and _LETTER.search(word))
+        counts.update(word for word in _WORD.findall(line) if len(word) <= _LONGEST)
     folded: Counter[str] = Counter()
     for word, count in counts.items():
         folded[spelled(tokenizer, word)] += count
