@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from defemb_core.new_tokens.plan import Plan
     from defemb_core.plm import PLM
     from defemb_core.progress import Progress
-    from defemb_core.reconstruction import Settings
+    from defemb_core.reconstruction import Reconstruction, Settings
 
 NAMED = 10  # words of a corpus that are left out for one reason, named; the others are counted
 DEFAULT_LIMIT = 100  # of a corpus, whose words have no end
@@ -74,6 +74,9 @@ def add_add_tokens(commands: Any) -> argparse.ArgumentParser:
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="the checkpoint to write, new")
     parser.add_argument("--force", action="store_true", help="replace an earlier export")
+    parser.add_argument(
+        "--rebuilt", action="store_true", help="with the run's rebuilt rows in the place of the original ones"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be added, and stop")
     parser.add_argument("--nearest", action="store_true", help="say which tokens each new row is nearest to")
     parser.add_argument("--compare", action="store_true", help="compare the starts on words whose own rows are hidden")
@@ -102,6 +105,7 @@ class _Asked:
     plm: PLM
     settings: Settings
     dictionary: str
+    run: Reconstruction | None
 
 
 def _asked(options: argparse.Namespace) -> _Asked:
@@ -111,12 +115,14 @@ def _asked(options: argparse.Namespace) -> _Asked:
     from defemb_core.reconstruction import Settings
 
     name = run_or_checkpoint(options.run)
-    dictionary, settings = WORDNET, Settings(method="instant")
+    dictionary, settings, made = WORDNET, Settings(method="instant"), None
     if (Path(name) / STATUS).is_file():
         comparison = open_comparison(name)
         plm, made = comparison.plm, comparison.reconstruction
         settings = made.settings
         dictionary = made.provenance["dictionary"].get("spec") or made.provenance["dictionary"]["name"]
+    elif options.rebuilt:
+        raise SettingsError(f"--rebuilt needs a run, and {options.run!r} is none; name one of 'runs'")
     else:
         plm = load_plm(name)
     method = options.method or (settings.method if settings.method in METHODS else "instant")
@@ -124,7 +130,7 @@ def _asked(options: argparse.Namespace) -> _Asked:
     if options.seed is not None:
         settings = replace(settings, seed=options.seed)
     dictionary = options.dictionary or dictionary
-    return _Asked(plm, settings, f"{GLOSSARY}:{options.terms},{dictionary}" if options.terms else dictionary)
+    return _Asked(plm, settings, f"{GLOSSARY}:{options.terms},{dictionary}" if options.terms else dictionary, made)
 
 
 def _find_and_write(options: argparse.Namespace, progress: Progress) -> Findings:
@@ -156,7 +162,8 @@ def _find_and_write(options: argparse.Namespace, progress: Progress) -> Findings
         old = plan.vocabulary.head(asked.plm.rows)
         compared = compare_starts(asked.plm, old, plan.dictionary, asked.settings, options.seeds, progress)
     if not options.dry_run:
-        out = str(add_tokens(plan, options.start, asked.settings, options.out, options.force, progress))
+        rebuilt = asked.run if options.rebuilt else None
+        out = str(add_tokens(plan, options.start, asked.settings, options.out, options.force, progress, rebuilt))
     about = _about(asked, plan, options.start) | {"notes": notes_on(plan), "out": out}
     found = Findings(plan.terms, near, compared, about)
     if options.keep:
@@ -245,5 +252,5 @@ def _left_out(terms: pl.DataFrame) -> list[str]:
     for (reason,), words in terms.drop_nulls("left_out").group_by("left_out", maintain_order=True):
         first = ", ".join(map(plain, words["term"].head(NAMED)))
         more = ", ..." if words.height > NAMED else ""
-        lines.append(f"{words.height:,} words left out, {reason}: {first}{more}")
+        lines.append(f"{words.height:,} word{'s' * (words.height != 1)} left out, {reason}: {first}{more}")
     return lines

@@ -51,9 +51,7 @@ def write_checkpoint(reconstruction: Reconstruction, plm: PLM, folder: Path, car
     """
     steps = Steps(tell, sum(checkpoint_files(plm).values()))
     places = tensor_places(copy_checkpoint(plm, folder, steps))
-    changed = _overwrite_rows(reconstruction.matrix, plm, places)
-    if plm.has_decoder_table and reconstruction.decoder_matrix is not None:
-        changed = sorted([*changed, *_overwrite_rows(reconstruction.decoder_matrix, plm.decoder_side(), places)])
+    changed = write_rebuilt(reconstruction, plm, places)
     (folder / README).write_text(readme(card, plm, changed), encoding="utf-8")
     manifest = {
         **card,
@@ -63,6 +61,14 @@ def write_checkpoint(reconstruction: Reconstruction, plm: PLM, folder: Path, car
         "check": check_checkpoint(plm.folder, folder, changed, reconstruction.rebuilt).to_dict(),
     }
     write_manifest(folder, manifest, steps)
+
+
+def write_rebuilt(reconstruction: Reconstruction, plm: PLM, places: dict[str, Place]) -> list[str]:
+    """Write rebuilt rows into a copy of the PLM's tensors; return the names of those that have changed."""
+    changed = _overwrite_rows(reconstruction.matrix, plm, places)
+    if plm.has_decoder_table and reconstruction.decoder_matrix is not None:
+        changed += _overwrite_rows(reconstruction.decoder_matrix, plm.decoder_side(), places)
+    return sorted(changed)
 
 
 def copy_checkpoint(plm: PLM, folder: Path, steps: Steps) -> list[Path]:

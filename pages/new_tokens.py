@@ -44,14 +44,16 @@ out = st.text_input(
     "Write to", str(Path("exports").absolute() / f"{plm.folder.name if run is None else run.name}-tokens"),
     key="new-out", help="A new folder on this machine.",
 )  # fmt: skip
+rebuilt = run is not None and st.checkbox(
+    "With this run's rebuilt rows",
+    key="new-rebuilt",
+    help="Else the old rows are the PLM's own. New rows are the same.",
+)
 force = st.checkbox("Replace an earlier export", key="new-force")
 if st.button("Write", type="primary", icon=":material/download:", disabled=asked is None):
-    more = ["--force"] if force else []
+    more = ["--force"] * force + ["--rebuilt"] * rebuilt
     st.session_state["new-written"] = str(start_work(asked or [], f"--out={Path(out).expanduser()}", *more))
 written = st.session_state.get("new-written")
 if written is not None and not watch_work(Path(written)):
     show_written(read_findings(Path(written)))
-st.caption(
-    f"New rows join the own table of {as_text(plm.title)}, the PLM at the left. To add tokens to a rebuilt table, "
-    "export it as a checkpoint first and choose that folder as the PLM."
-)
+st.caption(f"PLM: {as_text(plm.title)} (chosen at the left).")

@@ -63,6 +63,27 @@ def test_it_writes_a_checkpoint_from_a_run_and_its_dictionary(add, tiny_run, ter
     assert main(["add-tokens", str(tmp_path / "made"), f"--terms={terms}", "--dry-run"]) == 2  # they are there already
 
 
+def test_a_run_s_rebuilt_rows_can_be_in_it_too(add, tiny_run, terms, tmp_path):
+    code, _, _ = add("--terms", terms, "--rebuilt", "--out", tmp_path / "both", plm=tiny_run, dictionary=None)
+    assert code == 0
+    add("--terms", terms, "--out", tmp_path / "new", plm=tiny_run, dictionary=None)
+    run = load_reconstruction(tiny_run)
+    both, new = (load_plm(str(tmp_path / name)).matrix for name in ("both", "new"))
+    manifest = json.loads((tmp_path / "both" / MANIFEST).read_text())
+    rows = [token["token_id"] for token in manifest["tokens"]]
+    old = np.setdiff1d(np.arange(len(run.matrix)), rows)
+    np.testing.assert_array_equal(both[old], run.matrix[old])
+    np.testing.assert_array_equal(both[rows], new[rows])
+    assert manifest["rebuilt"]["rows"]["rebuilt"] == run.rebuilt.sum()
+    assert f"{run.rebuilt.sum():,} old rows are rebuilt" in (tmp_path / "both" / "README.md").read_text()
+
+
+def test_rebuilt_rows_need_a_run(add, terms):
+    code, _, said = add("--terms", terms, "--dry-run", "--rebuilt")
+    assert code == 2
+    assert "--rebuilt needs a run" in said[-1]
+
+
 @pytest.mark.parametrize("start", STARTS)
 def test_every_start(start, add, terms, tmp_path):
     code, _, _ = add("--terms", terms, "--out", tmp_path / "made", "--start", start, "--seed", 3)
@@ -88,7 +109,7 @@ def test_words_of_a_corpus_that_are_left_out_are_counted(add, terms, tiny_lexico
     dictionary = f"glossary:{terms},wordnet:{tiny_lexicon}"
     code, out, _ = add("--corpus", tmp_path / "corpus.txt", "--dry-run", dictionary=dictionary)
     assert code == 0
-    assert out[0] == "1 words left out, no definition was found: riversides"
+    assert out[0] == "1 word left out, no definition was found: riversides"
     assert out[1].startswith("zorblat: ")
 
 

@@ -69,12 +69,13 @@ def test_the_comparison_is_a_chart_and_a_table(visit, at_once):
 
 def test_the_checkpoint_is_written(visit, at_once, tmp_path):
     out = tmp_path / "made"
-    app = looked(visit, **{"new-out": str(out), "new-compare": True})
+    app = looked(visit, **{"new-out": str(out), "new-compare": True, "new-rebuilt": True})
     app = clean(button(app, "Write").click().run())
     assert str(out) in unescaped(app.success[0].value)
     assert str(out) in app.code[0].value
     manifest = json.loads((out / MANIFEST).read_text())
     assert [token["token"] for token in manifest["tokens"]] == ["zorblat", "<b>zub</b>"]
+    assert manifest["rebuilt"]["rows"]["rebuilt"] > 0
     assert "--compare" not in at_once[1]
 
 

@@ -15,9 +15,17 @@ from safetensors import SafetensorError
 
 from defemb_core.cache import json_text
 from defemb_core.errors import ExportError
-from defemb_core.export_card import as_code, card_header, how_to_load
+from defemb_core.export_card import as_code, card, card_header, how_to_load
 from defemb_core.export_check import check_checkpoint
-from defemb_core.export_checkpoint import INDEX, README, Steps, checkpoint_files, copy_checkpoint, write_manifest
+from defemb_core.export_checkpoint import (
+    INDEX,
+    README,
+    Steps,
+    checkpoint_files,
+    copy_checkpoint,
+    write_manifest,
+    write_rebuilt,
+)
 from defemb_core.export_place import CHECKPOINT, check_place, check_target, publish_folder, unfinished, why_not
 from defemb_core.export_tensors import tensor_places
 from defemb_core.hub import BUNDLED, BUNDLED_NAME
@@ -32,7 +40,7 @@ from defemb_core.weights import list_tensors, read_tensor
 
 if TYPE_CHECKING:
     from defemb_core.progress import Progress
-    from defemb_core.reconstruction import Settings
+    from defemb_core.reconstruction import Reconstruction, Settings
 
 STAGE = "writing the checkpoint"
 SHOWN = 200  # tokens that the model card lists; the manifest has all of them
@@ -40,7 +48,13 @@ _MARGIN = 1 << 22
 
 
 def add_tokens(
-    plan: Plan, start: Start, settings: Settings, out: Path, force: bool = False, progress: Progress | None = None
+    plan: Plan,
+    start: Start,
+    settings: Settings,
+    out: Path,
+    force: bool = False,
+    progress: Progress | None = None,
+    rebuilt: Reconstruction | None = None,
 ) -> Path:
     """Write the PLM with its new tokens to the folder `out`, whole or not at all.
 
@@ -58,6 +72,8 @@ def add_tokens(
         out: the folder to make; parents are made when missing.
         force: replace an earlier export of ours that lies there.
         progress: told of every stage; what it raises ends the work, and nothing is left behind.
+        rebuilt: a run of this PLM whose rows take the place of the original ones; new rows are made from these all the
+            same, as the run's own are.
 
     Returns:
         The absolute path of the folder.
@@ -84,7 +100,7 @@ def add_tokens(
         out.parent.mkdir(parents=True, exist_ok=True)
         with unfinished(out) as (folder,):
             steps = Steps(tell, sum(sizes.values()))
-            _fill(plan, tensors, rows, folder, _described(plan, start, settings), steps)
+            _fill(plan, tensors, rows, folder, _described(plan, start, settings, rebuilt), steps, rebuilt)
             publish_folder(folder, out)
     except (OSError, SafetensorError) as exc:
         raise ExportError(why_not(exc, out, needed)) from exc
@@ -105,6 +121,7 @@ def _fill(
     folder: Path,
     described: dict[str, Any],
     steps: Steps,
+    rebuilt: Reconstruction | None,
 ) -> None:
     """Fill the new folder."""
     plm, first = plan.plm, int(plan.new[0])
@@ -118,20 +135,22 @@ def _fill(
     lost = sorted(rows.keys() - before.keys())
     if lost or before[plm.table.name].shape != plm.matrix.shape:
         raise ExportError(f"the weights in {str(plm.folder)!r} changed after they were read; load the PLM again")
+    changed = write_rebuilt(rebuilt, plm, before) if rebuilt else []
+    changed = sorted({*changed, *rows})
     added = grow_tensors(files, {name: Growth(plan.rows, first, values) for name, values in rows.items()}, plm.rows)
     _write_index(folder, added)
     _write_config(folder, plm.rows, plan.rows)
     write_tokenizer(plan, folder)
     check_tokenizer(plan, folder)
-    (folder / README).write_text(_readme(described, plan, sorted(rows)), encoding="utf-8")
-    replaced = np.zeros(plm.rows, dtype=bool)
+    (folder / README).write_text(_readme(described, plan, changed), encoding="utf-8")
+    replaced = rebuilt.rebuilt.copy() if rebuilt else np.zeros(plm.rows, dtype=bool)
     replaced[first : first + len(plan.new)] = True
     manifest = {
         **described,
         "format": CHECKPOINT,
         "table": plm.table.name,
-        "tensors": {"changed": sorted(rows), "unchanged": sorted(set(before) - set(rows))},
-        "check": check_checkpoint(plm.folder, folder, sorted(rows), replaced).to_dict(),
+        "tensors": {"changed": changed, "unchanged": sorted(set(before) - set(changed))},
+        "check": check_checkpoint(plm.folder, folder, changed, replaced).to_dict(),
     }
     write_manifest(folder, manifest, steps)
 
@@ -161,7 +180,7 @@ def _write_config(folder: Path, before: int, rows: int) -> None:
     file.write_text(json_text(config), encoding="utf-8")
 
 
-def _described(plan: Plan, start: Start, settings: Settings) -> dict[str, Any]:
+def _described(plan: Plan, start: Start, settings: Settings, rebuilt: Reconstruction | None) -> dict[str, Any]:
     """Return how the tokens came about, as plain JSON values."""
     plm, dictionary = plan.plm, plan.dictionary
     name = BUNDLED_NAME if plm.name == BUNDLED else plm.name if plm.revision else plm.title
@@ -183,6 +202,7 @@ def _described(plan: Plan, start: Start, settings: Settings) -> dict[str, Any]:
         "dictionary": made_of,
         "settings": asdict(settings),
         "rows": {"all": plan.rows, "new": len(plan.new), "before": plm.rows},
+        "rebuilt": card(rebuilt) if rebuilt else None,
         "tokens": plan.added.select("token_id", "token", "term", "pieces").to_dicts(),
         "packages": {"defemb": VERSION, **{package: version(package) for package in PACKAGES}},
     }
@@ -190,7 +210,8 @@ def _described(plan: Plan, start: Start, settings: Settings) -> dict[str, Any]:
 
 def _readme(described: dict[str, Any], plan: Plan, changed: list[str]) -> str:
     """Return the model card in Markdown."""
-    plm, tokens = described["plm"], described["tokens"]
+    plm, tokens, run = described["plm"], described["tokens"], described["rebuilt"]
+    old = f"{run['rows']['rebuilt']:,} old rows are rebuilt by method {run['method']}.\n" if run else ""
     source = f" ({as_code(described['dictionary']['name'])})" if described["dictionary"] else ""
     listed = ", ".join(as_code(plain(token["token"])) for token in tokens[:SHOWN])
     more = f" and {len(tokens) - SHOWN:,} more (MANIFEST.json)" if len(tokens) > SHOWN else ""
@@ -200,7 +221,7 @@ def _readme(described: dict[str, Any], plan: Plan, changed: list[str]) -> str:
 A copy of {as_code(plm["name"])} whose tokenizer knows {len(tokens):,} further words, each as one token.
 How their rows were made: {EXPLAINED[described["start"]]}{source}.
 Tensors that have rows for them: {", ".join(map(as_code, changed))}.
-All other rows and tensors are the original's, to the bit.
+{old}All other rows and tensors are the original's, to the bit.
 
 New tokens: {listed}{more}.
 
