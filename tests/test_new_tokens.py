@@ -510,7 +510,10 @@ def test_the_comparison_never_looks_at_hidden_rows_but_to_judge(
 
     seen = []
     real = compare.start_rows
-    monkeypatch.setattr(compare, "start_rows", lambda *a: seen.append(real(*a)) or seen[-1])
+    old = []
+    monkeypatch.setattr(
+        compare, "start_rows", lambda words, *a: old.append(words.old) or seen.append(real(words, *a)) or seen[-1]
+    )
     senses = matched_senses(tiny_plm, tiny_vocabulary, tiny_dictionary, SETTINGS)
     held = hidden_words(tiny_plm, tiny_vocabulary, senses, 0)[1]
     table = tiny_plm.matrix.copy()
@@ -519,6 +522,7 @@ def test_the_comparison_never_looks_at_hidden_rows_but_to_judge(
         compare_starts(plm, tiny_vocabulary, tiny_dictionary, SETTINGS)
     for start in STARTS:
         np.testing.assert_array_equal(seen[0][start], seen[1][start])
+    assert not set(held) & set(old[0])
 
 
 def test_the_comparison_has_a_line_a_start_and_measure(tiny_plm, tiny_vocabulary, tiny_dictionary):

@@ -12,6 +12,7 @@ import polars as pl
 from defemb_core.errors import SettingsError
 from defemb_core.evaluation.held_out import BLOCK, judge_held_out, split_words, word_families
 from defemb_core.evaluation.resampling import RESAMPLES, compare_means
+from defemb_core.frequency import GROUPS
 from defemb_core.neighbours import normalise_rows
 from defemb_core.new_tokens.cuts import can_be_hidden, cut_without, without_tokens
 from defemb_core.new_tokens.rows import EXPLAINED, STARTS, Start, Words, start_rows
@@ -134,12 +135,13 @@ def _one_seed(
         pieces: dict[int, list[int]] = cut_without(plm.tokenizer, kept.tolist(), held.tolist())
         texts = vocabulary["text"][judged].to_list()
         pieces |= dict(zip(judged.tolist(), pieces_of(blind.tokenizer, texts), strict=True))
-        shown = senses.filter(~pl.col("token_id").is_in(np.setdiff1d(held, judged).tolist()))
-        words = Words(blind, vocabulary, shown, dictionary.definitions, judged, pieces)
-        stayed = np.setdiff1d(words.old, held)
+        lost = pl.col("token_id").is_in(np.setdiff1d(held, judged).tolist())  # hidden, and nobody asks for them
+        group = pl.when(lost).then(pl.lit("none", GROUPS)).otherwise("group")
+        others = vocabulary.with_columns(group=group)
+        words = Words(blind, others, senses.filter(~lost), dictionary.definitions, judged, pieces)
     made = start_rows(words, starts, settings, clock)
     with clock.stage("judging"):
-        true, table = plm.matrix[judged], plm.matrix[stayed]
+        true, table = plm.matrix[judged], plm.matrix[words.old]
         near = _nearest(table, true)
         return np.stack([_figures(rows, true, table, near) for rows in made.values()], axis=1)
 
