@@ -25,6 +25,7 @@ compare = st.checkbox(
 )  # fmt: skip
 asked = ask(run, terms, start, compare)
 if st.button("Look", type="primary", icon=":material/search:", disabled=asked is None):
+    st.session_state.pop("new-written", None)  # of other terms, perhaps
     st.session_state["new-tokens"] = str(start_work(asked or [], "--dry-run", "--nearest"))
 folder = st.session_state.get("new-tokens")
 if folder is None:

@@ -535,7 +535,10 @@ def test_the_comparison_has_a_line_a_start_and_measure(tiny_plm, tiny_vocabulary
     assert compared.filter(start=STARTS[0])["p"].is_null().all()
     again = compare_starts(tiny_plm, tiny_vocabulary, tiny_dictionary, SETTINGS, seeds=2)
     assert again.equals(compared)
-    assert side_by_side(compared)["start"].to_list() == list(STARTS)
+    shown = side_by_side(compared)
+    assert shown["start"].to_list() == list(STARTS)
+    first = compared.row(0, named=True)
+    assert shown["cosine"][0] == "{mean:z.3f} ({low:z.3f} to {high:z.3f})".format(**first)
     with pytest.raises(SettingsError, match="--seeds must be 1 or more"):
         compare_starts(tiny_plm, tiny_vocabulary, tiny_dictionary, SETTINGS, seeds=0)
 

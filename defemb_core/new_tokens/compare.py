@@ -166,6 +166,9 @@ def _nearest(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 def side_by_side(compared: pl.DataFrame) -> pl.DataFrame:
     """Return a comparison a line a start, "mean (low to high)" a measure, for people."""
-    cell = pl.format("{} ({} to {})", *(pl.col(name).round(3) for name in ("mean", "low", "high")))
-    wide = compared.with_columns(cell=cell).pivot("measure", index="start", values="cell", maintain_order=True)
+    figures = compared.select("mean", "low", "high").iter_rows()
+    cells = [f"{mean:z.3f} ({low:z.3f} to {high:z.3f})" for mean, low, high in figures]
+    wide = compared.with_columns(cell=pl.Series(cells, dtype=pl.String)).pivot(
+        "measure", index="start", values="cell", maintain_order=True
+    )
     return wide.with_columns(made=pl.col("start").replace_strict(EXPLAINED, return_dtype=pl.String))
