@@ -98,3 +98,19 @@ def test_the_checkpoint_needs_nothing_of_the_first_machine(machines):
 @pytest.mark.parametrize("name", ["bundled", "owner/model", "a-relative-folder"])
 def test_other_names_are_taken_as_they_are(name, tmp_path):
     assert plm_place(name, tmp_path) == name
+
+
+def test_the_app_lists_a_run_under_the_place_that_its_plm_has_now(machines, monkeypatch):
+    from pages.shared.state import complete_runs
+
+    one, two = machines
+    monkeypatch.setenv("DEFEMB_RUNS", str(two))
+    shutil.move(one / "runs" / "first", two / "first")
+    assert [run.name for run in complete_runs(str(one / "models" / "tiny"))] == ["first"]
+    shutil.move(one / "models" / "tiny", two / "tiny")
+    assert [run.name for run in complete_runs(str(two / "tiny"))] == ["first"]
+    assert complete_runs(str(one / "models" / "tiny")) == []
+    shutil.rmtree(two / "tiny")
+    assert [run.name for run in complete_runs(str(one / "models" / "tiny"))] == [
+        "first"
+    ]  # opening it says what is wrong

@@ -386,7 +386,7 @@ def test_a_run_whose_model_is_gone(capfd, tmp_path, words, tiny_bert):
     assert main([*words, "--plm", str(model), "--out", str(tmp_path / "run")]) == 0
     shutil.rmtree(model)
     capfd.readouterr()
-    assert "no folder" in refused(capfd, ["compare", tmp_path / "run"])
+    assert "is not on this machine; copy that folder to" in refused(capfd, ["compare", tmp_path / "run"])
 
 
 def test_usage_errors_exit_with_two(capfd):

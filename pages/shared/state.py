@@ -6,6 +6,7 @@ of its elements, and one changed row would mostly go unseen.
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -148,10 +149,12 @@ def _is_same_plm(name: str, made_from: str | None) -> bool:
 def _made_from(folder: Path) -> str | None:
     """Return the name of the PLM that a run was made from; None if its files are damaged."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return plm_place(str(config["provenance"]["plm"]["name"]), folder)
-    except (OSError, ValueError, KeyError, TypeError, PLMError):
+        name = str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["provenance"]["plm"]["name"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+    with suppress(PLMError):  # of a PLM that is gone the run keeps the name, so that opening it can say so
+        return plm_place(name, folder)
+    return name
 
 
 def chosen_run() -> Path | None:
