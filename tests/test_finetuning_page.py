@@ -90,7 +90,7 @@ def test_it_starts_what_was_chosen(world, started):
 def test_the_estimate_is_a_process_of_its_own_and_is_kept(world, started):
     app = opened(world)
     app.text_input(key="glue-data").set_value(str(world.folder / "glue"))
-    press(app, "Estimate the time")
+    press(app, "Estimate")
     (words, folder) = started[0]
     assert words[1] == "--estimate"
     set_status(folder, state="complete", started=1.0, updated=2.0)

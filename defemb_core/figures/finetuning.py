@@ -42,6 +42,7 @@ def seeds_figure(figures: pl.DataFrame, seeds: pl.DataFrame, metric: str, colour
     title = f"{metric} of each table"
     lay_out(figure, title, note, metric, "", f"Dot chart {title!r}. {'; '.join(told)}; {note}.")
     figure.update_layout(height=170 + 52 * len(tables), showlegend=False)
+    figure.update_xaxes(range=_range([*known["value"], *means["mean"]]))
     names = [escape_hover(table) for table in tables]
     return figure.update_yaxes(
         tickvals=list(range(len(tables))),
@@ -50,6 +51,13 @@ def seeds_figure(figures: pl.DataFrame, seeds: pl.DataFrame, metric: str, colour
         showgrid=False,
         zeroline=False,
     )
+
+
+def _range(values: list[float]) -> list[float]:
+    """Return where the axis begins and ends: a tenth of room on either side, and 0.05 at least in all."""
+    low, high = min(values), max(values)
+    room = max(0.1 * (high - low), (0.05 - (high - low)) / 2)
+    return [low - room, high + room]
 
 
 def _dots(table: str, lines: pl.DataFrame, place: int, colours: Colours) -> go.Scatter:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from defemb_core.errors import RunError
 from defemb_core.finetuning.request import Request, check_data
-from defemb_core.finetuning.results import for_reading, kept_figures
+from defemb_core.finetuning.results import kept_figures
 from defemb_core.finetuning.settings import (
     RECIPES,
     FinetuningSettings,
@@ -24,6 +24,7 @@ from defemb_core.plm import PLM
 from defemb_core.processes import cancel_run, start_run
 from defemb_core.runs import read_status
 from pages.shared import state
+from pages.shared.finetuning_results import show_table
 from pages.shared.progress import show_progress
 from pages.shared.text import as_text
 
@@ -47,7 +48,8 @@ HELP = {
     "train_table": "Whether the table learns too, as is usual. Switched off, what was put in stays as it is.",
 }
 LABELS = {"rate": "Learning rate", "max_length": "Longest example", "limit": "Learn from at most"}
-LABELS |= {"eval_limit": "Judge by at most", "train_table": "Train the table"}
+STEPS = {"epochs": 1.0, "rate": 1e-5, "weight_decay": 0.01, "warmup": 0.01}
+LABELS |= {"eval_limit": "Judge by at most", "train_table": "Table learns"}
 
 
 def ask_and_start(plm: PLM) -> None:
@@ -67,9 +69,12 @@ def ask_and_start(plm: PLM) -> None:
         settings = _settings(task, plm)
         asked = Request((*tables, state.chosen_plm()), task, data.strip(), settings)
         estimate, start, _ = st.columns([1, 1, 3])
-        wants = estimate.form_submit_button("Estimate the time", icon=":material/timer:", key="estimate-glue")
+        wants = estimate.form_submit_button("Estimate", icon=":material/timer:", key="estimate-glue")
         busy = bool(active_evaluations())
-        begins = start.form_submit_button("Fine-tune", type="primary", icon=":material/play_arrow:", disabled=busy)
+        begins = start.form_submit_button(
+            "Fine-tune", type="primary", icon=":material/play_arrow:", disabled=busy,
+            help="One at a time: wait for the one above, or cancel it." if busy else None,
+        )  # fmt: skip
     st.caption(as_text(f"Defaults are as published. {RECIPES}"))
     place = estimate_path(hashlib.sha256("\0".join(asked.arguments("x")).encode()).hexdigest()[:24])
     if wants or begins:
@@ -98,7 +103,8 @@ def _settings(task: str, plm: PLM) -> dict[str, Any]:
             least = 0 if name in {"limit", "eval_limit"} else 1
             chosen[name] = int(where.number_input(label, least, None, value, key=key, help=HELP[name]))
         else:
-            chosen[name] = float(where.number_input(label, 0.0, None, value, key=key, help=HELP[name], format="%g"))
+            chosen[name] = float(where.number_input(
+                label, 0.0, None, value, STEPS[name], key=key, help=HELP[name], format="%g"))  # fmt: skip
     return chosen
 
 
@@ -115,7 +121,7 @@ def watch_evaluation(folder: Path) -> None:
         st.rerun()
     show_progress(status, folder.name)
     if (made := kept_figures(folder)) is not None:
-        st.dataframe(for_reading(made), hide_index=True, key=f"so-far-{folder.name}")
+        show_table(made, f"so-far-{folder.name}")
     if st.button("Cancel", key=f"cancel-{folder.name}", icon=":material/stop_circle:"):
         with st.spinner("Stopping"):
             cancel_run(folder)

@@ -1,6 +1,7 @@
 """What fine-tuning has shown: figures, a chart and downloads of each evaluation, and several side by side."""
 
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import streamlit as st
@@ -20,27 +21,31 @@ from pages.shared.text import as_text
 
 WHAT = "  \n".join(f"**{name}**: {told}." for name, told in METRICS.items())
 CAPTION = "Mean over seeds; in brackets 95 % of resampled examples."
-COLUMNS = {
-    "metric": st.column_config.TextColumn("metric", help=WHAT),
-    "table": st.column_config.TextColumn("table"),
-    "seeds": st.column_config.NumberColumn("seeds", help="That are done.", width="small"),
-    "mean": st.column_config.TextColumn("mean", help=CAPTION),
-    "deviation": st.column_config.NumberColumn(
-        "deviation", help="Standard deviation over seeds: how far chance in the fine-tuning goes.", format="%.3f"
-    ),
-    "difference": st.column_config.TextColumn(
-        "difference", help="To the first table, over the seeds that both have; above 0 is better. In brackets 95 % of "
-        "resampled examples.",
-    ),
-    "p (examples)": st.column_config.NumberColumn(
-        "p (examples)", help="How easily the draw of the examples alone would make such a difference, 0 to 1.",
-        format="%.3f",
-    ),
-    "p (seeds)": st.column_config.NumberColumn(
-        "p (seeds)", help="How easily the draw of the seeds alone would, by a paired t test, 0 to 1. With three seeds "
-        "only large differences can be told from chance.", format="%.3f",
-    ),
-}  # fmt: skip
+HELP = {
+    "metric": WHAT,
+    "seeds": "That are done.",
+    "mean": CAPTION,
+    "deviation": "Standard deviation over seeds: how far chance in the fine-tuning goes.",
+    "difference": "To the first table, over the seeds that both have; above 0 is better. In brackets 95 % of resampled "
+    "examples.",
+    "p (examples)": "How easily the draw of the examples alone would make such a difference, 0 to 1, two-sided.",
+    "p (seeds)": "How easily the draw of the seeds alone would, by a paired t test, 0 to 1. With three seeds only "
+    "large differences can be told from chance.",
+}
+WIDTHS: dict[str, Literal["small", "medium"]] = {"mean": "medium", "difference": "medium"}
+
+
+def show_table(made: pl.DataFrame, key: str) -> None:
+    """Show figures, one line a metric and table; a dash where there is none."""
+    shown = as_plain(for_reading(made), "evaluation", "table", longest=80)
+    cells = {
+        name: ["–" if cell is None else f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in shown[name]]
+        for name in shown.columns
+    }
+    columns = {
+        name: st.column_config.TextColumn(name, help=HELP.get(name), width=WIDTHS.get(name)) for name in shown.columns
+    }
+    st.dataframe(pl.DataFrame(cells), column_config=columns, hide_index=True, key=key)
 
 
 def show_finished() -> None:
@@ -92,7 +97,7 @@ def _show_figures(folder: Path, made: pl.DataFrame) -> None:
         colours = table_colours((tables[0], tables[1]), tables[2:]) if len(tables) > 1 else None
         charts.show(charts.figures().seeds_figure(made, seeds, metric, colours), key=f"seeds-{folder.name}")
     shown = for_reading(made)
-    st.dataframe(as_plain(shown, "table"), column_config=COLUMNS, hide_index=True, key=f"figures-{folder.name}")
+    show_table(made, f"figures-{folder.name}")
     offer_figures(folder.name, made, shown, CAPTION)
     st.caption(as_text(f"{P_NOTE}."))
     data, chosen = config["data"], config["settings"]
@@ -113,7 +118,5 @@ def _side_by_side(folders: list[Path]) -> None:
             frames.append(made.select(pl.lit(folder.name).alias("evaluation"), pl.all()))
     whole = pl.concat(frames)
     shown = for_reading(whole)
-    st.dataframe(
-        as_plain(shown, "evaluation", "table", longest=80), column_config=COLUMNS, hide_index=True, key="several"
-    )
+    show_table(whole, "several")
     offer_figures("fine-tuning", whole, shown, CAPTION)
