@@ -24,7 +24,7 @@ FIGURE_SCHEMA = {
     "difference_high": pl.Float64, "p_examples": pl.Float64, "p_seeds": pl.Float64,
 }  # fmt: skip
 SEED_SCHEMA = {"metric": pl.String, "table": pl.String, "seed": pl.Int64, "value": pl.Float64, "seconds": pl.Float64}
-BASELINE = {True: "the mean score always", False: "the most common label always"}
+BASELINE = {True: "mean score always", False: "common label always"}
 P_NOTE = (
     "p (examples): paired resamples of the examples judged by, of the mean over seeds; p (seeds): paired t test of the "
     "seeds' differences, of little power with few seeds; both two-sided, against the first table, not corrected"
