@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -185,7 +186,7 @@ def test_a_recorder_that_joins_late_says_which_batches_it_did_not_count(plm, tmp
     recording = open_recording(tmp_path / "recording")
     assert (recording.steps, recording.about["gaps"]) == ((4, 6, 8), [[0, 4]])
     dynamics = measure_dynamics(*open_with_vocabulary(recording.folder))
-    assert any("0 to 4 were not counted" in caution for caution in cautions(dynamics, recording))
+    assert any("updates 0 to 4 were not watched" in caution for caution in cautions(dynamics, recording))
 
 
 def test_an_unfinished_recording_is_begun_anew_and_a_finished_one_refused(plm, tmp_path):
@@ -418,6 +419,23 @@ def test_tokens_that_moved_most_come_first_with_their_counts(measured):
     assert most["relative"].is_sorted(descending=True)
     assert set(most["token_id"]) < SEEN
     assert most["count"].to_list() == [measured.recording.counts[row] for row in most["token_id"]]
+
+
+def test_movement_is_told_by_counts_where_enough_rows_were_seen(measured):
+    assert not any("Spearman" in sentence for sentence in findings(measured.dynamics))
+    few, often = pl.int_range(pl.len()) < 15, pl.int_range(pl.len()) < 30
+    changes = {
+        "group": pl.lit("rare"),
+        "seen": often,
+        "count": pl.when(few).then(1).when(often).then(200).otherwise(0),
+        "relative": pl.when(few).then(0.01).when(often).then(0.02).otherwise(0.0),
+    }
+    made = replace(measured.dynamics, tokens=measured.dynamics.tokens.with_columns(**changes))
+    (told,) = [sentence for sentence in findings(made) if "Spearman" in sentence]
+    assert told == (
+        "The 15 rows seen once moved by 1%, the 15 seen 100 times or more by 2%; Spearman's correlation of count and "
+        "movement 1.00."
+    )
 
 
 def test_measures_are_kept_until_the_recording_goes_on(measured, tmp_path):

@@ -75,7 +75,7 @@ def test_a_measured_recording_shows_its_numbers_and_hostile_tokens_as_text(world
     app = opened(world)
     assert not app.exception
     labels = {metric.label: metric.value for metric in app.metric}
-    assert labels["Unseen: explained by one scale"].endswith("%")
+    assert labels["Explained by one scale"].endswith("%")
     assert any("back to the bit" in text.value for text in app.markdown)
     tables = [table.value for table in app.dataframe if "token" in table.value.columns]
     shown = set(tables[0]["token"].head(len(HOSTILE)))

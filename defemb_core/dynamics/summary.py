@@ -10,6 +10,8 @@ from defemb_core.dynamics.measures import Dynamics
 from defemb_core.dynamics.recordings import Recording
 
 TOP = 20
+# What is told of rows by their counts: from how often, and of how many rows a mean is told.
+OFTEN, FEWEST = 100, 10
 
 
 def last_movement(dynamics: Dynamics, group: str = "all") -> dict[str, dict[str, Any]]:
@@ -61,6 +63,7 @@ def findings(dynamics: Dynamics) -> list[str]:
     for kind in ("seen", "unseen") if dynamics.knows_seen else ("every",):
         if line := parts.get(kind):
             told.append(_moved_sentence(kind, line))
+    told += _count_sentence(dynamics)
     if line := parts.get("unseen"):
         told += _decay_sentence(line)
     told.append(_isotropy_sentence(dynamics))
@@ -80,7 +83,10 @@ def cautions(dynamics: Dynamics, recording: Recording) -> list[str]:
         told.append(f"The training has not finished, or was interrupted: {done} updates are recorded.")
     gaps = ", ".join(f"{first:,} to {last:,}" for first, last in about["gaps"])
     if gaps:
-        told.append(f"Batches of the updates {gaps} were not counted: rows called unseen may have been seen there.")
+        told.append(
+            f"The updates {gaps} were not watched: rows called unseen may have been seen there, and their weight decay "
+            "is unknown."
+        )
     if recording.kind == "checkpoints" and recording.steps[0] > 0:
         told.append(f"Movement counts from step {recording.steps[0]:,}: name the PLM that the training began from.")
     return told
@@ -100,6 +106,21 @@ def _moved_sentence(kind: str, line: dict[str, Any]) -> str:
         return f"{line['rows']:,} rows {what}: not one changed in any bit."
     by = f"on average by {percent(line['relative'])} of their length"
     return f"{line['rows']:,} rows {what}: {percent(line['moved'])} moved, {by}."
+
+
+def _count_sentence(dynamics: Dynamics) -> list[str]:
+    """Return whether rows moved farther the more often their token was seen; nothing where too few were."""
+    seen = dynamics.tokens.filter((pl.col("group") != "none") & pl.col("seen").fill_null(False))
+    seen = seen.filter(pl.col("relative").is_not_null())
+    once, frequent = seen.filter(pl.col("count") == 1), seen.filter(pl.col("count") >= OFTEN)
+    if min(once.height, frequent.height) < FEWEST:
+        return []
+    by = [percent(part.select(pl.col("relative").mean()).item()) for part in (once, frequent)]
+    rank = seen.select(pl.corr("count", "relative", method="spearman")).item()
+    return [
+        f"The {once.height:,} rows seen once moved by {by[0]}, the {frequent.height:,} seen {OFTEN} times or more by "
+        f"{by[1]}; Spearman's correlation of count and movement {rank:.2f}."
+    ]
 
 
 def _decay_sentence(line: dict[str, Any]) -> list[str]:

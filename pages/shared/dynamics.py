@@ -68,7 +68,7 @@ def choose_recording() -> tuple[Recording, str]:
             "recording mostly knows.",
         )  # fmt: skip
     elif name == ELSEWHERE:
-        _say_how()
+        _say_how(bool(found))
         st.stop()
     try:
         start: PLM | None = state.plm_named(plm) if plm else None
@@ -115,14 +115,16 @@ def _metrics(dynamics: Dynamics) -> list[tuple[str, str, str | None, str]]:
             metrics.append((f"{kind.capitalize()} rows moved by", percent(line["relative"]), None, told))
     if (line := parts.get("unseen")) and line["explained"] is not None:
         told = "Share of the unseen rows' squared displacement that one common shrinking explains: weight decay."
-        metrics.append(("Unseen: explained by one scale", percent(line["explained"]), None, told))
+        metrics.append(("Explained by one scale", percent(line["explained"]), None, told))
     values = dynamics.isotropy.filter(pl.col("group") == "all")["i_w"]
     told = "Isotropy of all rows after the last step, and its change from the first; 1 is isotropic."
     return [*metrics, ("I(W) of all rows", f"{values[-1]:.4f}", f"{values[-1] - values[0]:+.1e}", told)]
 
 
-def _say_how() -> None:
-    st.info("There is no recording here yet. Two lines in your training script make one:", icon=":material/info:")
+def _say_how(others: bool) -> None:
+    """Say how to make a recording; `others` tells whether there are some to choose from."""
+    what = "Name a folder, or make a recording with" if others else "There is no recording here yet. It takes"
+    st.info(f"{what} two lines in your training script:", icon=":material/info:")
     st.code(LINES, language="python")
     st.caption(
         "For any Trainer of transformers; it costs little time and keeps only rows that changed. A folder of "
