@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,19 +119,37 @@ def size_line(name: str, folder: Path, dynamics: Dynamics, seconds: float, waite
 
 
 def cost_lines(task: tuple[Examples, int], options: argparse.Namespace) -> list[Line]:
-    """Compare short trainings without and with a recorder, in turn, with as many snapshots for their steps."""
-    every = max(1, options.steps // 20)
-    ratios, without = [], []
+    """Compare short trainings without and with a recorder, in turn, with as many snapshots for their steps.
+
+    By the processor's time of one thread: seconds on the wall depend on what else the machine does.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    every, ratios, waits, without = max(1, options.steps // 20), [], [], []
     for _ in range(options.repeats):
-        bare = train(task, options, DECAYS[-1], options.short, None)
+        bare = _processor_seconds(lambda: train(task, options, DECAYS[-1], options.short, None))
         with tempfile.TemporaryDirectory() as folder:
             recorder = timed_recorder(Path(folder) / "recording", every)
-            ratios.append(train(task, options, DECAYS[-1], options.short, recorder) / bare)
+            watched = partial(train, task, options, DECAYS[-1], options.short, recorder)
+            seconds, ratio = timed(partial(_processor_seconds, watched))
+            ratios.append(ratio / bare)
+            waits.append(recorder.waited / seconds)
         without.append(bare)
     found = f"{statistics.median(ratios) - 1:+.1%} (from {min(ratios) - 1:+.1%} to {max(ratios) - 1:+.1%})"
-    step = as_milliseconds(statistics.median(without) / options.short)
     what = f"{options.short} steps with a snapshot every {every} against none, {options.repeats} pairs in turn"
-    return [Line(what, found, TARGET, f"a step without takes {step}")]
+    step = as_milliseconds(statistics.median(without) / options.short)
+    return [
+        Line(f"{what}: processor time", found, TARGET, f"a step without takes {step} of one thread"),
+        Line("share of the time on the wall that training waited", f"{statistics.median(waits):.2%}", TARGET),
+    ]
+
+
+def _processor_seconds(work: Callable[[], object]) -> float:
+    """Return the seconds of processor time that work takes, those of its threads included."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
 
 
 def main(arguments: Sequence[str]) -> None:
