@@ -37,6 +37,7 @@ from defemb_core.plm import PLM, load_plm
 from defemb_core.progress import Progress
 from defemb_core.prompts import Prompts
 from defemb_core.reconstruction import Reconstruction, Settings
+from defemb_core.replacement import match_norms
 from defemb_core.states import Reader
 
 ALL_SENSES = 1000
@@ -88,7 +89,7 @@ class Bench:
         kept: list[np.ndarray] = []
 
         def judge(predicted: np.ndarray, true: np.ndarray, centre: np.ndarray) -> Any:
-            kept.append(core.match_norms(predicted, true, centre) if settings.match_norms else predicted)
+            kept.append(match_norms(predicted, true, centre) if settings.match_norms else predicted)
             return judge_held_out(predicted, true, centre)
 
         with ExitStack() as stack:

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from defemb_core.analysis import analyse as analyse
+    from defemb_core.changes import token_changes as token_changes
     from defemb_core.comparison import Comparison as Comparison
     from defemb_core.comparison import open_comparison as open_comparison
-    from defemb_core.comparison import token_changes as token_changes
     from defemb_core.definitions import coverage as coverage
     from defemb_core.definitions import match_definitions as match_definitions
     from defemb_core.dictionaries import load_dictionary as load_dictionary
@@ -61,7 +61,7 @@ _MODULES = {
     "load_reconstruction": "reconstruction_files",
     "Comparison": "comparison",
     "open_comparison": "comparison",
-    "token_changes": "comparison",
+    "token_changes": "changes",
     "measure_isotropy": "isotropy",
     "singular_values": "spectrum",
     "nearest_neighbours": "neighbours",

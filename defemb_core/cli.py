@@ -262,7 +262,7 @@ def _largest_turnover(comparison: Comparison, count: int = 10) -> list[str]:
     import polars as pl
 
     from defemb_core.analysis import neighbours_of_both
-    from defemb_core.comparison import token_changes
+    from defemb_core.changes import token_changes
     from defemb_core.text import plain
 
     neighbours = neighbours_of_both(comparison)

@@ -19,10 +19,8 @@ from defemb_core.described import Described
 from defemb_core.errors import RunError, SettingsError
 from defemb_core.frequency import plm_vocabulary
 from defemb_core.hub import BUNDLED
-from defemb_core.hubness import measure_hubness
 from defemb_core.import_table import ImportedTable, is_table, read_table
 from defemb_core.isotropy import isotropy_by_group
-from defemb_core.neighbours import Neighbours, neighbour_turnover
 from defemb_core.plm import PLM, load_plm
 from defemb_core.reconstruction import Reconstruction
 from defemb_core.reconstruction_files import load_reconstruction, plm_place
@@ -30,8 +28,6 @@ from defemb_core.reconstruction_files import load_reconstruction, plm_place
 PAIR = "pair.json"  # in a folder for work on two tables that are no run and its PLM's: which they are
 Load = Callable[[str, str | None], PLM]
 Side = Reconstruction | PLM | ImportedTable
-# Neighbours of a row that measure turnover.
-TURNOVER_NEIGHBOURS = 10
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -269,13 +265,6 @@ def _tokens(side: Reconstruction | PLM) -> list[str]:
     return frame["token"].to_list()
 
 
-def row_cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the cosine of each row of one table with the same row of the other, float32 (V,); 0 for a zero row."""
-    dot = np.einsum("ij,ij->i", first, second)
-    norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    return np.divide(dot, norms, out=np.zeros_like(dot), where=norms > 0)
-
-
 def isotropy_of(comparison: Comparison) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Return both tables' isotropy by group, as `isotropy_by_group` has it; of a run and its PLM the run's own figures.
 
@@ -287,44 +276,3 @@ def isotropy_of(comparison: Comparison) -> tuple[dict[str, dict[str, Any]], dict
     groups = comparison.vocabulary["group"].cast(pl.String).to_numpy()
     first, second = (isotropy_by_group(table, groups) for table in (comparison.original, comparison.rebuilt))
     return {g: of.to_dict() for g, of in first.items()}, {g: of.to_dict() for g, of in second.items()}
-
-
-def token_changes(comparison: Comparison, neighbours: tuple[Neighbours, Neighbours] | None = None) -> pl.DataFrame:
-    """Return the vocabulary frame with what is known of each row, all measured in the full space.
-
-    Added columns: `rebuilt bool` (of tables other than a PLM's and a run's: whether the row differs), `cosine f32`
-    (original row with rebuilt row, -1 to 1), `movement f32` (1 - cosine, 0 where the row was kept), `norm_original
-    f32`, `norm_rebuilt f32`, `pos str` (part of speech of the first definition that the run kept; null without one, or
-    where the dictionary does not say), and, with both tables' neighbours, `turnover f32` (share of the ten nearest
-    neighbours that are new, 0 to 1), `hubness_original i32` and `hubness_rebuilt i32` (among how many other rows' ten
-    nearest neighbours the row is; 10 on average).
-
-    Example:
-        >>> changes = de.token_changes(pair)
-        >>> changes.filter(~changes["rebuilt"])["movement"].max()
-        0.0
-    """
-    cosine = np.clip(row_cosines(comparison.original, comparison.rebuilt), -1, 1)
-    rebuilt = comparison.changed
-    columns = {
-        "rebuilt": rebuilt,
-        "cosine": cosine,
-        "movement": np.where(rebuilt, 1 - cosine, 0).astype(np.float32),
-        "norm_original": np.linalg.norm(comparison.original, axis=1),
-        "norm_rebuilt": np.linalg.norm(comparison.rebuilt, axis=1),
-        "pos": parts_of_speech(comparison),
-    }
-    if neighbours:
-        before, after = (found.nearest(min(TURNOVER_NEIGHBOURS, found.k)) for found in neighbours)
-        columns["turnover"] = neighbour_turnover(before, after)
-        columns["hubness_original"] = measure_hubness(neighbours[0]).occurrence
-        columns["hubness_rebuilt"] = measure_hubness(neighbours[1]).occurrence
-    return comparison.vocabulary.with_columns(**{name: pl.Series(values) for name, values in columns.items()})
-
-
-def parts_of_speech(comparison: Comparison) -> pl.Series:
-    """Return the part of speech of each row's first definition, str (V,) with nulls, as its dictionary calls it."""
-    if comparison.definitions is None:
-        return pl.Series("pos", [None] * comparison.vocabulary.height, pl.String)
-    first = comparison.definitions.group_by("token_id").agg(pl.col("pos").cast(pl.String).first())
-    return comparison.vocabulary.select("token_id").join(first, on="token_id", how="left", maintain_order="left")["pos"]

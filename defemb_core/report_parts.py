@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from defemb_core.comparison import Comparison, Side, isotropy_of, token_changes
+from defemb_core.changes import token_changes
+from defemb_core.comparison import Comparison, Side, isotropy_of
 from defemb_core.evaluation.held_out import chance_mrr
 from defemb_core.export_card import card
 from defemb_core.import_table import ImportedTable

@@ -9,13 +9,12 @@ from tiny_plm import save_bert
 
 from defemb_core import analysis as module
 from defemb_core.analysis import neighbours_of_both, read_analysis
+from defemb_core.changes import row_cosines, token_changes
 from defemb_core.cli import main
 from defemb_core.comparison import (
     Comparison,
     isotropy_of,
     open_comparison,
-    row_cosines,
-    token_changes,
     work_folder,
 )
 from defemb_core.errors import RunError, SettingsError

@@ -30,7 +30,8 @@ from tokenizers import Tokenizer, models
 
 from defemb_core import dictionaries
 from defemb_core.analysis import analyse, read_analysis
-from defemb_core.comparison import open_comparison, token_changes
+from defemb_core.changes import token_changes
+from defemb_core.comparison import open_comparison
 from defemb_core.dictionaries import Dictionary, load_dictionary
 from defemb_core.figures.linked_maps import decode_rows
 from defemb_core.history import remember

@@ -13,8 +13,9 @@ from streamlit.runtime.pages_manager import PagesManager
 from test_pages import button, clean
 
 from defemb_core import analysis, report
+from defemb_core.changes import token_changes
 from defemb_core.cli import main
-from defemb_core.comparison import Comparison, open_comparison, token_changes
+from defemb_core.comparison import Comparison, open_comparison
 from defemb_core.errors import ExportError
 from defemb_core.figures import map_figure
 from defemb_core.figures.axes import Axis

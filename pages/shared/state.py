@@ -15,7 +15,8 @@ import polars as pl
 import streamlit as st
 
 from defemb_core.analysis import Analysis, known_neighbours, read_analysis
-from defemb_core.comparison import Comparison, open_comparison, token_changes
+from defemb_core.changes import token_changes
+from defemb_core.comparison import Comparison, open_comparison
 from defemb_core.comparison import work_folder as folder_for
 from defemb_core.dictionaries import GLOSSARY, Dictionary, load_dictionary, parts_of
 from defemb_core.dictionaries.glossary_files import user_glossary

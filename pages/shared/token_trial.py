@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from defemb_core.comparison import Comparison, row_cosines
+from defemb_core.changes import row_cosines
+from defemb_core.comparison import Comparison
 from defemb_core.dictionaries.glossary_files import user_glossary
 from defemb_core.errors import DefembError
 from defemb_core.processes import start_analysis

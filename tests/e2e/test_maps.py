@@ -11,7 +11,8 @@ from installed import MUST_RUN
 from map_support import drag, drawn, expect_marked, marked, on_screen, picture, rows_listed
 from playwright.sync_api import expect
 
-from defemb_core.comparison import open_comparison, token_changes
+from defemb_core.changes import token_changes
+from defemb_core.comparison import open_comparison
 from defemb_core.figures.linked_maps import shared_grid
 from defemb_core.palette import colour_by_values
 from defemb_core.projection import project_pca
