@@ -7,7 +7,7 @@ from pages.shared.router import through_router
 
 through_router()
 st.title("Fine-tuning")
-st.markdown(
+st.caption(
     "Is the rebuilt table a better start for a task? The PLM is fine-tuned with each table, all else the same: first "
     "weights of the head, order of the examples, dropout, settings."
 )
