@@ -260,18 +260,23 @@ def _rebuild_table(
     return matrix, rebuilt, {"held_out": held_out, "isotropy": isotropy, **predicted.more}
 
 
+def plm_provenance(plm: PLM, name: str) -> dict[str, Any]:
+    """Return which PLM something was made from, as plain JSON values, under the name by which to find it."""
+    return {
+        "name": name,
+        "revision": plm.revision,
+        "architecture": plm.architecture,
+        "rows": plm.rows,
+        "width": plm.width,
+        "table_sha256": plm.digest,
+        "licence": plm.licence,
+    }
+
+
 def _provenance(plm: PLM, dictionary: Dictionary, settings: Settings, vocabulary: pl.DataFrame) -> dict[str, Any]:
     return {
-        "plm": {
-            "name": plm.name if plm.revision else str(plm.folder.resolve()),  # found again from any working folder
-            "title": plm.title,
-            "revision": plm.revision,
-            "architecture": plm.architecture,
-            "rows": plm.rows,
-            "width": plm.width,
-            "table_sha256": plm.digest,
-            "licence": plm.licence,
-        },
+        # A whole path is found again from any working folder.
+        "plm": plm_provenance(plm, plm.name if plm.revision else str(plm.folder.resolve())) | {"title": plm.title},
         "dictionary": {"name": dictionary.name, "sha256": dictionary.digest, "senses": dictionary.definitions.height},
         "groups": {str(group): rows for group, rows in vocabulary.group_by("group").len().sort("group").iter_rows()},
         "seed": settings.seed,

@@ -14,6 +14,7 @@ from unittest import mock
 import pytest
 import tiny_plm
 import tiny_wordnet
+from streamlit.runtime.pages_manager import PagesManager
 from tiny import BERT_SPECIAL
 from tiny_wordnet import Synset, write_tiny_wordnet
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -83,6 +84,14 @@ def build_world(folder: Path) -> World:
     with mock.patch.object(tiny_wordnet, "SYNSETS", tiny_wordnet.SYNSETS + tuple(_synsets())):
         write_tiny_wordnet(folder / "wordnet")
     return world
+
+
+def serve_world(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    """Have AppTest find this world and a server that app.py has run on, which it forgets before every run."""
+    for name, value in world.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
+    monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", type("Routed", (PagesManager,), {}))
 
 
 def save_plm(folder: Path, seed: int = 0) -> Path:

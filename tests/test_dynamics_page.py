@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from app_support import BELL, HOSTILE, OVERRIDE, build_world
+from app_support import BELL, HOSTILE, OVERRIDE, build_world, serve_world
 from dynamics_support import EXAMPLES, one_thread, record
-from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from defemb_core.cli import main
@@ -32,11 +31,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _apart(world, monkeypatch):
-    """The app finds this world and a server that app.py has run on, as in test_pages.py."""
-    for name, value in world.variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
-    monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", type("Routed", (PagesManager,), {}))
+    serve_world(monkeypatch, world)
 
 
 def opened(world, **state):

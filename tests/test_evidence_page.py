@@ -7,9 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 import streamlit as st
-from app_support import WORDS, build_world, make_run, set_status
+from app_support import WORDS, build_world, make_run, serve_world, set_status
 from lexicon import write_lexicon
-from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from defemb_core.cli import main
@@ -34,11 +33,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _apart(world, monkeypatch):
-    """The app finds this world and a server that app.py has run on, as in test_pages.py."""
-    for name, value in world.variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
-    monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", type("Routed", (PagesManager,), {}))
+    serve_world(monkeypatch, world)
 
 
 @pytest.fixture(autouse=True)

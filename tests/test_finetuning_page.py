@@ -5,8 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from app_support import build_world, make_run, set_status
-from streamlit.runtime.pages_manager import PagesManager
+from app_support import build_world, make_run, serve_world, set_status
 from streamlit.testing.v1 import AppTest
 from tiny_glue import write_rte
 
@@ -33,11 +32,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _apart(world, monkeypatch):
-    """The app finds this world and a server that app.py has run on, as in test_pages.py."""
-    for name, value in world.variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
-    monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", type("Routed", (PagesManager,), {}))
+    serve_world(monkeypatch, world)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from app_support import (
     build_world,
     make_run,
     save_plm,
+    serve_world,
     set_status,
     work_here,
 )
@@ -71,11 +72,7 @@ def _flat_map(matrix, *args, **options):
 
 @pytest.fixture(autouse=True)
 def _apart(world, monkeypatch):
-    """The app finds this world and a server that app.py has run on: AppTest forgets before every run that it did."""
-    for name, value in world.variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
-    monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", type("Routed", (PagesManager,), {}))
+    serve_world(monkeypatch, world)
 
 
 @pytest.fixture

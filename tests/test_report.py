@@ -8,8 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import test_pages
-from app_support import work_here
-from streamlit.runtime.pages_manager import PagesManager
+from app_support import serve_world, work_here
 from test_pages import button, clean
 
 from defemb_core import analysis, report
@@ -235,10 +234,7 @@ def test_a_run_against_another(tiny_run, tiny_bert, tmp_path, quiet, monkeypatch
 
 
 def test_the_export_page_makes_it_and_offers_it(visit, world, monkeypatch, tmp_path):
-    for name, value in world.variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
-    monkeypatch.setattr("streamlit.testing.v1.app_test.PagesManager", type("Routed", (PagesManager,), {}))
+    serve_world(monkeypatch, world)
     work_here(monkeypatch)
     app = clean(visit("export"))
     assert offered(app) == []

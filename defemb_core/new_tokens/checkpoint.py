@@ -33,7 +33,7 @@ from defemb_core.new_tokens.plan import Plan, new_rows
 from defemb_core.new_tokens.rows import EXPLAINED, FROM_DEFINITIONS, Start
 from defemb_core.new_tokens.tensors import Growth, TokenTensors, grow_tensors, token_tensors
 from defemb_core.new_tokens.tokenizer_files import check_tokenizer, write_tokenizer
-from defemb_core.reconstruction import PACKAGES
+from defemb_core.reconstruction import PACKAGES, plm_provenance
 from defemb_core.text import plain
 from defemb_core.version import VERSION
 from defemb_core.weights import list_tensors, read_tensor
@@ -190,15 +190,7 @@ def _described(plan: Plan, start: Start, settings: Settings, rebuilt: Reconstruc
         "method": f"new tokens: {start}",
         "start": start,
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "plm": {
-            "name": name,
-            "revision": plm.revision,
-            "architecture": plm.architecture,
-            "rows": plm.rows,
-            "width": plm.width,
-            "table_sha256": plm.digest,
-            "licence": plm.licence,
-        },
+        "plm": plm_provenance(plm, name),
         "dictionary": made_of,
         "settings": asdict(settings),
         "rows": {"all": plan.rows, "new": len(plan.new), "before": plm.rows},

@@ -10,11 +10,10 @@ from defemb_core.finetuning.metrics import METRICS
 from defemb_core.finetuning.results import P_NOTE, for_reading, kept_figures, seed_figures
 from defemb_core.finetuning.units import list_evaluations, read_config
 from defemb_core.palette import table_colours
-from defemb_core.processes import start_run
-from defemb_core.runs import COMMAND, Status, delete_run
+from defemb_core.runs import Status
 from pages.shared import charts
 from pages.shared.downloads import offer_figures
-from pages.shared.history import RESUMABLE
+from pages.shared.history import resume_or_delete
 from pages.shared.tables import as_plain
 from pages.shared.text import as_text
 
@@ -75,14 +74,7 @@ def _show_one(folder: Path, status: Status) -> None:
             _show_figures(folder, made)
     except DefembError as exc:  # a damaged evaluation can still be deleted
         st.error(as_text(str(exc)), icon=":material/error:")
-    resume, delete, _ = st.columns([1, 1, 4])
-    resumable = status.state in RESUMABLE and (folder / COMMAND).is_file()
-    if resumable and resume.button("Resume", key=f"resume-{folder.name}", icon=":material/resume:"):
-        start_run(None, folder)
-        st.rerun()
-    if delete.button("Delete", key=f"delete-{folder.name}", icon=":material/delete:"):
-        delete_run(folder)
-        st.rerun()
+    resume_or_delete(folder, status)
 
 
 def _show_figures(folder: Path, made: pl.DataFrame) -> None:

@@ -1,9 +1,11 @@
 """The runs so far: what came out, a way to resume what was interrupted, a way to delete."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from defemb_core.processes import start_run
-from defemb_core.runs import COMMAND, delete_run, list_runs
+from defemb_core.runs import COMMAND, Status, delete_run, list_runs
 from pages.shared.evidence import show_evidence_or_error
 from pages.shared.text import as_text
 
@@ -21,11 +23,16 @@ def show_history() -> None:
                 show_evidence_or_error(folder)  # so that a damaged run can still be deleted
             elif status.message:
                 st.error(as_text(status.message), icon=":material/error:")
-            resume, delete, _ = st.columns([1, 1, 4])
-            resumable = status.state in RESUMABLE and (folder / COMMAND).is_file()
-            if resumable and resume.button("Resume", key=f"resume-{folder.name}", icon=":material/resume:"):
-                start_run(None, folder)
-                st.rerun()
-            if delete.button("Delete", key=f"delete-{folder.name}", icon=":material/delete:"):
-                delete_run(folder)
-                st.rerun()
+            resume_or_delete(folder, status)
+
+
+def resume_or_delete(folder: Path, status: Status) -> None:
+    """Show what can be done with ended work: resume it where it can be, delete it."""
+    resume, delete, _ = st.columns([1, 1, 4])
+    resumable = status.state in RESUMABLE and (folder / COMMAND).is_file()
+    if resumable and resume.button("Resume", key=f"resume-{folder.name}", icon=":material/resume:"):
+        start_run(None, folder)
+        st.rerun()
+    if delete.button("Delete", key=f"delete-{folder.name}", icon=":material/delete:"):
+        delete_run(folder)
+        st.rerun()
