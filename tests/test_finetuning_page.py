@@ -39,7 +39,7 @@ def _apart(world, monkeypatch):
 def started(monkeypatch):
     """What the page would have started."""
     calls = []
-    for place in ("finetuning", "finetuning_results"):
+    for place in ("finetuning", "history"):
         monkeypatch.setattr(f"pages.shared.{place}.start_run", lambda words, folder: calls.append((words, folder)))
     return calls
 
