@@ -58,9 +58,9 @@ rows = int(st.query_params["rows"])
 maps, changes = made(rows)
 """
 OURS = """
-from pages.shared.linked_maps import show_linked_maps
+from pages.shared.linked_maps import Look, show_linked_maps
 by = st.radio("Colour", ["group", "movement"])
-show_linked_maps(maps, SimpleNamespace(key=str(rows), names=("original", "rebuilt")), changes, by)
+show_linked_maps(maps, SimpleNamespace(key=str(rows), names=("original", "rebuilt")), changes, Look(by))
 """
 PEER = """
 from defemb_core import palette

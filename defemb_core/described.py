@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from defemb_core.text import plain
@@ -13,13 +14,13 @@ _LIST = "display:grid;grid-template-columns:max-content 1fr;gap:.15em 1.2em;marg
 _LONGEST = 200
 
 
-class Described:
+class Described(ABC):
     """Gives a class a short `repr` and a card for notebooks, both made of its `facts`."""
 
     @property
+    @abstractmethod
     def facts(self) -> Mapping[str, object]:
         """What a reader should know, by name, the name of the kind of result first; what is None is not told."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         (kind, title), *others = self._told()

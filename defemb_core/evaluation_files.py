@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import polars as pl
 
 from defemb_core.cache import write_atomically, write_json
 from defemb_core.evaluate import Evaluation, Question
+from defemb_core.evaluation.word_similarity import ALL
 
 EVALUATIONS = "evaluations"  # the folder within a run's or pair's
 FIGURES, CONFIG = "figures.parquet", "config.json"
@@ -53,3 +54,23 @@ def read_evaluation(folder: Path, key: str = "") -> Evaluation | None:
         return Evaluation(Question(**asked), pl.read_parquet(folder / FIGURES), [str(note) for note in config["notes"]])
     except (OSError, ValueError, TypeError, KeyError, pl.exceptions.PolarsError):
         return None
+
+
+def runs_side_by_side(measured: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Return a line a set with the correlation over all pairs of the original's table and of each run's.
+
+    Args:
+        measured: frames of measure_similarity by the run's name, each of two tables on the same sets: the first, the
+            same for all, and the run's.
+
+    Returns:
+        `set str`, `pairs i64`, `original f64`, and a column f64 a run, -1 to 1; null where pairs are too few.
+    """
+    joined = pl.DataFrame(schema={"set": pl.String})
+    for name, frame in measured.items():
+        lines = frame.filter(pl.col("part") == ALL).select("set", "table", "pairs", "spearman")
+        first, second = (lines.filter(pl.col("table") == table) for table in lines["table"].unique(maintain_order=True))
+        if joined.is_empty():
+            joined = first.select("set", "pairs", original="spearman")
+        joined = joined.join(second.select("set", pl.col("spearman").alias(name)), on="set", how="left")
+    return joined

@@ -41,3 +41,15 @@ def folded(column: str) -> pl.Expr:
 def without_accents(column: str) -> pl.Expr:
     """Return texts without accents ("café" as "cafe") and with the typewriter's apostrophe for all others."""
     return pl.col(column).str.normalize("NFD").str.replace_all(r"\p{Mn}", "").str.replace_all("[‘’ʼ]", "'")
+
+
+def decoded(content: bytes) -> str | None:
+    """Return a file's bytes as text, None for what is none: UTF-8, or UTF-16 with a mark, else CP1252."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace")
+    if b"\0" in content:
+        return None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")

@@ -2,7 +2,7 @@ import streamlit as st
 
 from pages.shared import state, tables
 from pages.shared.kept_selections import show_kept_selections
-from pages.shared.linked_maps import VIEWS, show_linked_maps
+from pages.shared.linked_maps import VIEWS, Look, show_linked_maps
 from pages.shared.projection_settings import (
     TRUST_HELP,
     find_maps,
@@ -40,13 +40,14 @@ regions = right.toggle(
     help="Names of dense regions: words that the definitions of their tokens have in common more than others.",
 )  # fmt: skip
 search_to_select(changes, comparison.key)
+look = Look(by, view, size)
 if analysis is None:
     find_maps(state.work_folder(comparison), settings)
-    show_linked_maps(state.pca_of(comparison), comparison, changes, by, view, size=size)
+    show_linked_maps(state.pca_of(comparison), comparison, changes, look)
     st.caption("Until then: all rows of both tables on the original's first two principal directions (PCA).")
 else:
     areas = named_regions(analysis) if regions else None
-    show_linked_maps(analysis.maps, comparison, changes, by, view, size=size, rows=analysis.rows, areas=areas)
+    show_linked_maps(analysis.maps, comparison, changes, look, analysis.rows, areas)
     st.caption(trust_line(analysis, comparison.names), help=TRUST_HELP)
 
 st.subheader("Selected tokens", anchor=False)

@@ -238,7 +238,7 @@ def test_an_export_at_work_has_a_bar_and_a_way_to_stop_it(visit, world, tmp_path
     status = read_status(folder)
     write_status(folder, type(status)("running", "writing npy", 0.4, **identity_of_this()))
     stopped = []
-    monkeypatch.setattr("pages.shared.exports.cancel_run", stopped.append)
+    monkeypatch.setattr("pages.shared.progress.cancel_run", stopped.append)
     app = clean(visit("export"))
     assert "writing npy" in app.get("progress")[0].proto.text
     button(app, "Cancel").click().run()

@@ -221,7 +221,9 @@ def test_it_learns_and_seeds_differ(work, done):
     for _ in range(2):
         batch = work.collate(work.train).to(model.device)
         losses.append(float(model.eval()(**batch).loss.detach()))
-        trainers.fine_tune(model, work.train, work.collate, work.settings, 0, done / "none", lambda update: None)
+        trainers.fine_tune(
+            model, work.train, work.collate, trainers.Course(work.settings, 0, done / "none", lambda update: None)
+        )
     assert losses[1] < losses[0]
 
 
@@ -273,7 +275,9 @@ def test_a_frozen_table_stays(work, tiny_run, glue, tmp_path):
     frozen = open_work(Request((str(tiny_run),), "rte", str(glue), {**QUICK, "train_table": False}))
     for chosen, moves in ((frozen, False), (work, True)):
         model = chosen.model(work.tables[1], 0)
-        trainers.fine_tune(model, work.train, work.collate, work.settings, 0, tmp_path, lambda update: None)
+        trainers.fine_tune(
+            model, work.train, work.collate, trainers.Course(work.settings, 0, tmp_path, lambda update: None)
+        )
         weights = model.get_input_embeddings().weight.detach().numpy()
         assert np.array_equal(weights, work.tables[1].matrix) is not moves
 

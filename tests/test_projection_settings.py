@@ -206,7 +206,7 @@ def test_others_at_work_can_be_stopped(search, monkeypatch):
     monkeypatch.setattr(widgets, "cancel_run", lambda folder: stopped.append(folder))
     app = search(ProjectionSettings("pca"))
     assert "other settings" in app.info[0].value
-    [button] = app.button
+    button = next(found for found in app.button if found.label == "Stop the others and make these")
     button.click().run()
     assert stopped == [search.folder / ANALYSIS]
     assert search(USUAL).info[0].value == "The maps appear here as soon as they are done."

@@ -11,7 +11,7 @@ from defemb_core.neighbours import nearest_neighbours
 from defemb_core.plm import PLM
 from defemb_core.projection import project_pca
 from defemb_core.projection_settings import ProjectionSettings
-from defemb_core.reconstruction import Reconstruction, Settings
+from defemb_core.reconstruction import Reconstruction, Settings, plm_provenance
 from defemb_core.vocabulary import read_vocabulary
 
 HELD_OUT = {"tokens": 3, "cosine": 0.25, "mrr": 0.5, "median_rank": 2.0}
@@ -32,16 +32,7 @@ def rebuild(plm: PLM, share: float = 0.5) -> Reconstruction:
     matrix[rebuilt] = chance.standard_normal((rebuilt.sum(), plm.width)).astype(np.float32)
     vocabulary = add_frequency(read_vocabulary(plm.tokenizer, plm.rows, plm.special_ids))
     provenance = {
-        "plm": {
-            "name": plm.name,
-            "title": plm.title,
-            "revision": plm.revision,
-            "architecture": plm.architecture,
-            "rows": plm.rows,
-            "width": plm.width,
-            "table_sha256": plm.digest,
-            "licence": plm.licence,
-        },
+        "plm": plm_provenance(plm, plm.name) | {"title": plm.title},
         "dictionary": {"name": "tiny dictionary", "sha256": "0" * 64, "senses": 5},
         "packages": {"defemb": "0"},
         "made": "2024-08-02T00:00:00Z",

@@ -14,6 +14,7 @@ import polars as pl
 
 from defemb_core.cache import cache_folder, write_atomically
 from defemb_core.errors import EvaluationError
+from defemb_core.text import decoded
 
 SHIPPED: Final = {
     "SimLex-999": "simlex-999.tsv",
@@ -154,14 +155,10 @@ def parse_pairs(content: bytes, name: str) -> PairSet:
 
 
 def _text(content: bytes, name: str) -> str:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", errors="replace")
-    if b"\0" in content:
+    text = decoded(content)
+    if text is None:
         raise EvaluationError(f"{name!r} is no text; save it as CSV or TSV with a line a pair: word, word, score")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")
+    return text
 
 
 def _separator(lines: list[str]) -> str:

@@ -256,26 +256,6 @@ def _centred_ranks(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, 
     return ranks[:, group], np.einsum("bg,bg,bg->b", occurrences, ranks, ranks)
 
 
-def runs_side_by_side(measured: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """Return a line a set with the correlation over all pairs of the original's table and of each run's.
-
-    Args:
-        measured: frames of measure_similarity by the run's name, each of two tables on the same sets: the first, the
-            same for all, and the run's.
-
-    Returns:
-        `set str`, `pairs i64`, `original f64`, and a column f64 a run, -1 to 1; null where pairs are too few.
-    """
-    joined = pl.DataFrame(schema={"set": pl.String})
-    for name, frame in measured.items():
-        lines = frame.filter(pl.col("part") == ALL).select("set", "table", "pairs", "spearman")
-        first, second = (lines.filter(pl.col("table") == table) for table in lines["table"].unique(maintain_order=True))
-        if joined.is_empty():
-            joined = first.select("set", "pairs", original="spearman")
-        joined = joined.join(second.select("set", pl.col("spearman").alias(name)), on="set", how="left")
-    return joined
-
-
 def side_by_side(
     figures: pl.DataFrame, keys: Sequence[str] = ("set", "part"), count: str = "pairs", value: str = "spearman"
 ) -> pl.DataFrame:

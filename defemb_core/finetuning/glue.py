@@ -19,7 +19,7 @@ from defemb_core.finetuning.models import classifier, freeze_table
 from defemb_core.finetuning.settings import FinetuningSettings
 from defemb_core.finetuning.tables import Table
 from defemb_core.finetuning.timing import ANSWER, Estimate, time_updates
-from defemb_core.finetuning.trainers import Example, Tell, fine_tune, predict
+from defemb_core.finetuning.trainers import Course, Example, Tell, fine_tune, predict
 from defemb_core.finetuning.units import Unit
 from defemb_core.plm import PLM
 
@@ -70,7 +70,7 @@ class GlueWork:
         """Fine-tune with one table and seed, and answer every example; checkpoints lie in `place` meanwhile."""
         start = time.monotonic()
         model = self.model(table, seed)
-        fine_tune(model, self.train, self.collate, self.settings, seed, place, tell, callbacks)
+        fine_tune(model, self.train, self.collate, Course(self.settings, seed, place, tell, callbacks))
         answers = {name: self.answer(model, encoded) for name, encoded in self._encoded[1].items()}
         return Unit(table.name, seed, self._metrics(answers), answers, {}, round(time.monotonic() - start, 1))
 

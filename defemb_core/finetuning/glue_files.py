@@ -10,6 +10,7 @@ import polars as pl
 
 from defemb_core.errors import EvaluationError
 from defemb_core.finetuning.tasks import Task
+from defemb_core.text import decoded
 
 SUFFIXES = (".tsv", ".txt")
 # What stands where there is no label: nothing, SNLI's dash, the hub's number of an unknown one.
@@ -84,7 +85,7 @@ def parse_examples(task: Task, content: bytes, name: str) -> Examples:
         EvaluationError: a column is missing, a label is none of the task's, or there is no labelled example; a file
             to be sent in for scoring, as GLUE's test files are, has none.
     """
-    lines = [line.rstrip("\r").split("\t") for line in _decoded(content, name).split("\n")]
+    lines = [line.rstrip("\r").split("\t") for line in _text(content, name).split("\n")]
     while lines and lines[-1] == [""]:
         lines.pop()
     if not lines:
@@ -106,15 +107,11 @@ def parse_examples(task: Task, content: bytes, name: str) -> Examples:
     return Examples(name, pl.DataFrame(rows, SCHEMA, orient="row"), tuple(left_out))
 
 
-def _decoded(content: bytes, name: str) -> str:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", errors="replace")
-    if b"\0" in content:
+def _text(content: bytes, name: str) -> str:
+    text = decoded(content)
+    if text is None:
         raise EvaluationError(f"{name!r} is no text; a file of GLUE is tab-separated text")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")
+    return text
 
 
 def _places(task: Task, header: list[str], name: str) -> tuple[tuple[int, ...], int]:

@@ -16,7 +16,7 @@ from defemb_core.finetuning.settings import FinetuningSettings, is_t5
 from defemb_core.finetuning.summaries import SUMMARIES, SummaryData
 from defemb_core.finetuning.tables import Table
 from defemb_core.finetuning.timing import Estimate, time_updates
-from defemb_core.finetuning.trainers import Example, Tell, fine_tune, predict
+from defemb_core.finetuning.trainers import Course, Example, Tell, fine_tune, predict
 from defemb_core.finetuning.units import Unit
 from defemb_core.plm import PLM
 
@@ -71,7 +71,7 @@ class SummaryWork:
         """Fine-tune with one table and seed, and write a summary of every text."""
         start = time.monotonic()
         model, t5 = self.model(table, seed), is_t5(self.plm.config["model_type"])
-        fine_tune(model, self.train, self.collate(model), self.settings, seed, place, tell, callbacks, adafactor=t5)
+        fine_tune(model, self.train, self.collate(model), Course(self.settings, seed, place, tell, callbacks, t5))
         written = self.write(model, self._encoded[1])
         scores = rouge(written, self.data.evaluation["summary"].to_list())
         metrics: dict[str, float | None] = {name: float(np.mean(values)) for name, values in scores.items()}

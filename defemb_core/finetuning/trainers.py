@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +26,28 @@ SAVE_EVERY = 120.0
 STATE = "trainer_state.json"  # the last file that the Trainer writes of a checkpoint
 
 
-def fine_tune(
-    model: Any,
-    examples: Sequence[Example],
-    collate: Any,
-    settings: FinetuningSettings,
-    seed: int,
-    place: Path,
-    tell: Tell,
-    callbacks: Sequence[TrainerCallback] = (),
-    adafactor: bool = False,
-) -> None:
+@dataclass(frozen=True)
+class Course:
+    """How one fine-tuning goes.
+
+    Attributes:
+        settings: rates, batches, epochs.
+        seed: of order and dropout.
+        place: a folder for checkpoints, which the caller deletes.
+        tell: told of each update.
+        callbacks: further ones of transformers' own kind.
+        adafactor: T5's way: Adafactor at a constant rate.
+    """
+
+    settings: FinetuningSettings
+    seed: int
+    place: Path
+    tell: Tell
+    callbacks: Sequence[TrainerCallback] = ()
+    adafactor: bool = False
+
+
+def fine_tune(model: Any, examples: Sequence[Example], collate: Any, course: Course) -> None:
     """Train a model in place, from the last whole checkpoint in `place` if there is one.
 
     Examples of about the same length share a batch; their order depends on the seed and the epoch alone.
@@ -44,29 +56,25 @@ def fine_tune(
         model: with a head, its `labels` give a loss.
         examples: to learn from.
         collate: makes a batch of examples.
-        settings: how.
-        seed: of order and dropout.
-        place: a folder for checkpoints, which the caller deletes.
-        tell: told of each update.
-        callbacks: further ones of transformers' own kind.
-        adafactor: T5's way: Adafactor at a constant rate.
+        course: how.
     """
     from transformers import PrinterCallback, TrainingArguments
 
+    settings = course.settings
     arguments = TrainingArguments(
-        output_dir=str(place),
+        output_dir=str(course.place),
         per_device_train_batch_size=settings.batch,
         num_train_epochs=settings.epochs,
         learning_rate=settings.rate,
         weight_decay=settings.weight_decay,
         warmup_steps=round(settings.warmup * settings.updates(len(examples))),
-        lr_scheduler_type="constant" if adafactor else "linear",
-        optim="adafactor" if adafactor else "adamw_torch",
+        lr_scheduler_type="constant" if course.adafactor else "linear",
+        optim="adafactor" if course.adafactor else "adamw_torch",
         adam_beta1=BETAS[0],
         adam_beta2=BETAS[1],
         adam_epsilon=EPSILON,
         max_grad_norm=0.0,
-        seed=seed,
+        seed=course.seed,
         save_strategy="no",
         save_total_limit=1,
         logging_strategy="no",
@@ -75,9 +83,9 @@ def fine_tune(
         remove_unused_columns=False,
         dataloader_pin_memory=False,
     )
-    trainer = _trainer(model, arguments, examples, collate, [_watcher(tell), *callbacks])
+    trainer = _trainer(model, arguments, examples, collate, [_watcher(course.tell), *course.callbacks])
     trainer.remove_callback(PrinterCallback)  # the standard output is the command's
-    trainer.train(resume_from_checkpoint=last_checkpoint(place))
+    trainer.train(resume_from_checkpoint=last_checkpoint(course.place))
 
 
 def last_checkpoint(place: Path) -> str | None:

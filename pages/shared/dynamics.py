@@ -11,11 +11,11 @@ from defemb_core.dynamics.recordings import Recording, find_recordings, open_rec
 from defemb_core.dynamics.summary import cautions, findings, last_movement, movement_table, percent
 from defemb_core.errors import DefembError
 from defemb_core.plm import PLM
-from defemb_core.processes import cancel_run, start_run
+from defemb_core.processes import start_run
 from defemb_core.runs import STATUS, Status, read_status, runs_folder
 from pages.shared import state
 from pages.shared.downloads import offer_figures
-from pages.shared.progress import show_progress
+from pages.shared.progress import watch_job
 from pages.shared.text import as_duration, as_text
 
 # Seconds a snapshot takes to measure, for each number in its table, on two cores.
@@ -83,7 +83,7 @@ def measured_or_stop(recording: Recording, plm: str) -> Dynamics:
     job = recording.folder / FOLDER
     status = read_status(job) if (job / STATUS).exists() else None
     if status and status.is_active:
-        _watch(job)
+        watch_job(job, "Measuring")
         st.stop()
     known = read_dynamics(recording, plm)
     if known is None:
@@ -150,16 +150,6 @@ def _offer(recording: Recording, plm: str, status: Status | None) -> None:
         words = ["dynamics", str(recording.folder)] + ([f"--plm={plm}"] if plm else [])
         start_run(words, recording.folder / FOLDER, join=True)
         st.rerun()
-
-
-@st.fragment(run_every=1.0)
-def _watch(job: Path) -> None:
-    status = read_status(job)
-    if not status.is_active:
-        st.rerun()
-    show_progress(status, "Measuring")
-    if st.button("Cancel", key="cancel-dynamics", icon=":material/stop_circle:"):
-        cancel_run(job)
 
 
 def _name(path: Path) -> str:

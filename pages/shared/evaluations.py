@@ -10,7 +10,7 @@ from defemb_core.evaluation_files import evaluation_folder, read_evaluation
 from defemb_core.processes import start_run
 from defemb_core.runs import job_status
 from pages.shared import state
-from pages.shared.progress import show_progress
+from pages.shared.progress import watch_job
 from pages.shared.text import as_text
 
 
@@ -26,7 +26,7 @@ def evaluation_of(comparison: Comparison, question: Question, title: str) -> Eva
         start_evaluation(folder, question)
         st.rerun()
     elif status.is_active:
-        _watch(job, title)
+        watch_job(job, title)
     else:
         st.warning(as_text(f"{title}: {status.state}. {status.message}"), icon=":material/error:")
         if st.button("Measure again", key=f"again-{job.name}", icon=":material/play_arrow:"):
@@ -45,12 +45,3 @@ def start_evaluation(folder: Path, question: Question, *more: Path) -> None:
 def _read(job: str, key: str, updated: float) -> Evaluation | None:
     del updated
     return read_evaluation(Path(job), key)
-
-
-@st.fragment(run_every=1.0)
-def _watch(job: Path, title: str) -> None:
-    status = job_status(job)
-    if status is None or not status.is_active:
-        st.rerun()
-    else:
-        show_progress(status, title)

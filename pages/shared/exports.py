@@ -23,14 +23,13 @@ from defemb_core.export_jobs import (
 )
 from defemb_core.export_place import read_card
 from defemb_core.hub_upload import uploadable
-from defemb_core.processes import cancel_run
-from defemb_core.runs import read_status
 from pages.shared import state
-from pages.shared.progress import show_progress
+from pages.shared.progress import watch_job
 from pages.shared.text import as_text
 from pages.shared.upload import show_upload
 
 OPENS = 'transformers.AutoModel.from_pretrained("{path}")'
+LEFT = "What is written so far is deleted."  # when an export is cancelled
 LARGEST_DOWNLOAD = 200_000_000  # bytes; a browser's copy passes through the server's memory
 
 
@@ -41,25 +40,12 @@ def show_exports(run: Path) -> None:
         st.subheader("Exports of this run", anchor=False)
     for number, job in enumerate(jobs):
         if job.status.is_active:
-            _watch(job.folder, f"{job.to} to {job.out}")
+            watch_job(job.folder, f"{job.to} to {job.out}", LEFT)
         elif job.status.state == "complete":
             with st.expander(as_text(f"{job.to}: {job.out}"), expanded=number == 0, icon=":material/inventory_2:"):
                 _show_made(job)
         else:
             _show_ended(job, f"The {job.to} export to {job.out}")
-
-
-@st.fragment(run_every=1.0)
-def _watch(folder: Path, title: str) -> None:
-    """Show a bar until the job ends."""
-    status = read_status(folder)
-    if not status.is_active:
-        st.rerun()
-    show_progress(status, title)
-    what = "What is written so far is deleted."
-    if st.button("Cancel", key=f"cancel-{folder.name}", icon=":material/stop_circle:", help=what):
-        with st.spinner("Stopping"):
-            cancel_run(folder)
 
 
 def _show_ended(job: ExportJob, what: str) -> None:
@@ -134,7 +120,7 @@ def show_report(comparison: Comparison, name: str) -> None:
     folder = state.work_folder(comparison)
     job = find_report(folder)
     if job and job.status.is_active:
-        _watch(job.folder, "Report")
+        watch_job(job.folder, "Report", LEFT)
         return
     if job and job.status.state != "complete":
         _show_ended(job, "The report")

@@ -6,6 +6,7 @@ which Streamlit does not send again unless their bytes change; what is left is a
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,26 @@ _BUNDLE = Path(__file__).parents[2] / "assets" / "maps.js"
 _KEY = "linked-maps"
 
 
+@dataclass(frozen=True)
+class Look:
+    """How maps look.
+
+    Attributes:
+        by: the column of a comparison's changes to colour by, or "coverage".
+        view: one of `VIEWS`.
+        size: the column of numbers that says how large points are; "" for all alike.
+    """
+
+    by: str
+    view: str = VIEWS[0]
+    size: str = ""
+
+
 def show_linked_maps(
     maps: Sequence[Projection],
     comparison: Comparison,
     changes: pl.DataFrame,
-    by: str,
-    view: str = VIEWS[0],
-    *,
-    size: str = "",
+    look: Look,
     rows: np.ndarray | None = None,
     areas: Areas | None = None,
 ) -> None:
@@ -40,9 +53,7 @@ def show_linked_maps(
         maps: original and rebuilt.
         comparison: what the maps are of.
         changes: `state.changes_of` the comparison.
-        by: the column of `changes` to colour by.
-        view: one of `VIEWS`.
-        size: the column of `changes`, of numbers, that says how large points are; "" for all alike.
+        look: colours, sizes and arrangement.
         rows: the rows of the table that are on the maps, ascending, in their order; None for all.
         areas: names of areas for each map, x and y in its own units.
     """
@@ -55,10 +66,10 @@ def show_linked_maps(
     parts = [
         linked_maps.points_part(points[0], points[1]),
         _tokens(part, key),
-        _colours(part, by, f"{key} {changes.columns}"),
-        *([_sizes(part, size, f"{key} {changes.columns}")] if size else []),
+        _colours(part, look.by, f"{key} {changes.columns}"),
+        *([_sizes(part, look.size, f"{key} {changes.columns}")] if look.size else []),
     ]
-    told = _described(points, part, by, comparison.names, maps[0].method, parts[0].digest + parts[2].digest)
+    told = _described(points, part, look.by, comparison.names, maps[0].method, parts[0].digest + parts[2].digest)
     chosen = selection.chosen_rows(comparison.key)
     marked = np.flatnonzero(np.isin(drawn, chosen.rows))
     marks = {"serial": chosen.serial, "rows": linked_maps.encode_rows(marked, drawn.size)}
@@ -66,9 +77,9 @@ def show_linked_maps(
         **told,
         "total": changes.height,
         "parts": {part.slot: part.digest for part in parts},
-        "view": view,
+        "view": look.view,
         "areas": linked_maps.place_areas(points, areas),
-        "sizes": linked_maps.describe_sizes(selection.colour_by(part, size)) if size else None,
+        "sizes": linked_maps.describe_sizes(selection.colour_by(part, look.size)) if look.size else None,
         "marks": {**marks, "elsewhere": chosen.rows.size - marked.size},
     }
     _mount([part.message for part in parts], state, lambda: _select(comparison.key, drawn))

@@ -11,11 +11,11 @@ from defemb_core.dictionaries import WORDNET
 from defemb_core.errors import DefembError
 from defemb_core.new_tokens.rows import EXPLAINED, STARTS, Start
 from defemb_core.new_tokens.terms import typed_terms
-from defemb_core.processes import cancel_run, start_run
+from defemb_core.processes import start_run
 from defemb_core.runs import read_status
 from pages.shared import state
 from pages.shared.dictionary_choice import KEY
-from pages.shared.progress import show_progress
+from pages.shared.progress import watch_job
 from pages.shared.text import as_text
 
 TYPED, FILE, CORPUS = "Write them", "A glossary", "A corpus"
@@ -114,7 +114,7 @@ def watch_work(folder: Path) -> bool:
     """Show the work in a folder while it goes on, or why it failed; return whether there is nothing to read yet."""
     status = read_status(folder)
     if status.is_active:
-        _watch(folder)
+        watch_job(folder, "New tokens")
         return True
     if status.state == "complete":
         return False
@@ -123,17 +123,6 @@ def watch_work(folder: Path) -> bool:
     else:
         st.info("The work was stopped; nothing was written.", icon=":material/info:")
     return True
-
-
-@st.fragment(run_every=1.0)
-def _watch(folder: Path) -> None:
-    status = read_status(folder)
-    if not status.is_active:
-        st.rerun()
-    show_progress(status, "New tokens")
-    if st.button("Cancel", key=f"cancel-{folder.name}", icon=":material/stop_circle:"):
-        with st.spinner("Stopping"):
-            cancel_run(folder)
 
 
 def _place(content: bytes) -> Path:

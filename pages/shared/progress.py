@@ -9,7 +9,7 @@ import streamlit as st
 from defemb_core.cli import Request
 from defemb_core.history import read_evaluations
 from defemb_core.processes import cancel_run, start_run
-from defemb_core.runs import Status, analysis_status, list_runs, read_status, run_path
+from defemb_core.runs import ANALYSIS, Status, job_status, list_runs, read_status, run_path
 from pages.shared.charts import figures, show
 from pages.shared.text import as_duration, as_text
 
@@ -48,14 +48,21 @@ def watch_run(folder: Path) -> None:
     st.rerun()
 
 
-@st.fragment(run_every=1.0)
 def watch_analysis(folder: Path) -> None:
     """Show the search for neighbours and UMAP maps of the run in `folder` until it ends."""
-    status = analysis_status(folder)
+    watch_job(folder / ANALYSIS, "UMAP and neighbours")
+
+
+@st.fragment(run_every=1.0)
+def watch_job(job: Path, title: str, told: str | None = None) -> None:
+    """Show work in the background until it ends, with a way to stop it; `told` says what becomes of it then."""
+    status = job_status(job)
     if status is None or not status.is_active:
         st.rerun()
-    else:
-        show_progress(status, "UMAP and neighbours")
+    show_progress(status, title)
+    if st.button("Cancel", key=f"cancel-{job.name}-{title}", icon=":material/stop_circle:", help=told):
+        with st.spinner("Stopping"):
+            cancel_run(job)
 
 
 def show_progress(status: Status, title: str) -> None:

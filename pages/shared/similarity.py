@@ -9,8 +9,8 @@ from defemb_core.comparison import Comparison
 from defemb_core.errors import EvaluationError
 from defemb_core.evaluate import Evaluation, Question
 from defemb_core.evaluation.pair_files import keep_pairs
-from defemb_core.evaluation.word_similarity import ALL, PIECES, runs_side_by_side
-from defemb_core.evaluation_files import measured_runs
+from defemb_core.evaluation.word_similarity import ALL, PIECES
+from defemb_core.evaluation_files import measured_runs, runs_side_by_side
 from defemb_core.palette import table_colours
 from defemb_core.text import plain
 from pages.shared import charts, state
