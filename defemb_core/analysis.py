@@ -29,10 +29,10 @@ from defemb_core.umap_projection import project_umap
 KEPT_NEIGHBOURS = 20
 # The stages of an analysis and how long they take on the bundled PLM, in seconds on two free cores.
 STAGES = {
-    "neighbours of the original": 5.0,
-    "neighbours of the rebuilt": 5.0,
-    "map of the original": 8.0,
-    "map of the rebuilt": 8.0,
+    "neighbours of the original": 4.0,
+    "neighbours of the rebuilt": 4.0,
+    "map of the original": 5.0,
+    "map of the rebuilt": 5.0,
     "names of regions": 4.0,
 }
 # The same of a map that is not a UMAP fit, most of it the measuring of its trustworthiness.

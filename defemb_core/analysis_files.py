@@ -17,7 +17,7 @@ from defemb_core.projection import Projection
 from defemb_core.trustworthiness import Trust
 
 # Part of every key; another number when what is kept changes.
-_VERSION = 3
+_VERSION = 4
 
 
 def neighbours_path(digest: str, k: int, metric: str = "cosine", rows: str = "") -> Path:

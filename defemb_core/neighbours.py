@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from defemb_core.errors import SettingsError
-from defemb_core.spectrum import checked_matrix
+from defemb_core.spectrum import checked_matrix, row_blocks
 
 METRICS = ("cosine", "euclidean")
 # Scores (float32) that exist at a time: 64 MiB, which is 550 queries against 30,522 rows, 67 against 250,000.
@@ -16,8 +16,11 @@ _SCORE_BYTES = 64 * 2**20
 _GATHER_BYTES = 32 * 2**20
 # Below this many queries a partition by numpy takes milliseconds, and torch need not be imported (seconds) for it.
 _FEW_QUERIES = 32
+# Above so many rows, if all are queried, the products of half of the pairs will do; below, loading numba takes longer.
+_MANY_QUERIES = 4096
 # Above this many candidates within the slack it pays to look for identical rows among them.
 _MANY_TIES = 1000
+_NOT_FINITE = "the table has NaN or infinity; leave such rows out or load the table again"
 # Candidates beyond k whose similarity is computed again; more of them make the slow path for near-ties rarer.
 _SPARE = 8
 
@@ -108,7 +111,7 @@ def nearest_neighbours(
     normalised: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Neighbours:
-    """Exact k nearest neighbours in the full space, by blocked matrix products.
+    """Exact k nearest neighbours in the full space, by blocked matrix products, half of them where all rows are asked.
 
     Similarities are computed again pair by pair for the best few of each block, so the answer depends neither on the
     block size nor on which other rows are queried; equal similarities are ordered by the lower row. A row of zeros
@@ -140,14 +143,14 @@ def nearest_neighbours(
     origins = points if of is None else _checked_origins(of, points, prepare)
     queries = _checked_rows(rows, origins.shape[0])
     search = _prepared(points, origins, metric, k, queries)
+    if rows is None and of is None and queries.size > _MANY_QUERIES:
+        return Neighbours(*_query_all(search, progress), metric)
     indices = np.empty((queries.size, k), dtype=np.int32)
     similarities = np.empty((queries.size, k), dtype=np.float32)
-    size = max(1, _SCORE_BYTES // (4 * points.shape[0]))
-    for start in range(0, queries.size, size):
-        part = slice(start, start + size)
+    for part in row_blocks(queries.size, max(1, _SCORE_BYTES // (4 * points.shape[0]))):
         indices[part], similarities[part] = _query(search, queries[part])
         if progress is not None:
-            progress(min(start + size, queries.size), queries.size)
+            progress(min(part.stop, queries.size), queries.size)
     return Neighbours(indices, similarities, metric)
 
 
@@ -220,7 +223,7 @@ def _query(search: _Search, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """Neighbours of one block of queries: row numbers int32 and similarities float32, both (B, k)."""
     scores = search.origins[queries] @ search.points.T
     if not np.isfinite(scores).all():
-        raise SettingsError("the table has NaN or infinity; leave such rows out or load the table again")
+        raise SettingsError(_NOT_FINITE)
     if search.offset is not None:
         scores += search.offset
     if search.origins is search.points:
@@ -237,6 +240,24 @@ def _query(search: _Search, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray
             close = _close(search, queries[line], scores[line] >= limit[line])[None]
             pair = _ordered(search, queries[[line]], close, scores[line][close])
             indices[line], similarities[line] = pair[0][0], pair[1][0]
+    return indices, similarities
+
+
+def _query_all(search: _Search, progress: Callable[[int, int], None] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbours of all rows: row numbers int32 and similarities float32, both (V, k)."""
+    from defemb_core.all_pairs import best_of_all_pairs
+
+    rows = len(search.points)
+    if not np.isfinite(search.points).all():
+        raise SettingsError(_NOT_FINITE)
+    offset = np.zeros(rows, dtype=np.float32) if search.offset is None else search.offset
+    count = min(search.k + _SPARE, rows - 1)
+    best, found = best_of_all_pairs(search.points, offset, count, progress)
+    indices, similarities = _ordered(search, np.arange(rows), best, found)
+    # As in _query: these may have a row among their nearest that was left out.
+    unsure = np.flatnonzero((found[:, -1] >= found[:, search.k - 1] - 2 * search.slack) & (count < rows - 1))
+    for block in row_blocks(unsure.size, max(1, _SCORE_BYTES // (4 * rows))):
+        indices[unsure[block]], similarities[unsure[block]] = _query(search, unsure[block])
     return indices, similarities
 
 
@@ -266,9 +287,7 @@ def _ordered(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k best of the given candidate rows (B, n) by their pairwise similarity, then by the lower row."""
     similarities = np.empty(candidates.shape, dtype=np.float32)
-    size = max(1, _GATHER_BYTES // (4 * candidates.shape[1] * search.points.shape[1]))
-    for start in range(0, queries.size, size):
-        part = slice(start, start + size)
+    for part in row_blocks(queries.size, max(1, _GATHER_BYTES // (4 * candidates.shape[1] * search.points.shape[1]))):
         others, own = search.points[candidates[part]], search.origins[queries[part], None]
         if search.metric == "cosine":
             similarities[part] = np.clip(np.vecdot(others, own), -1.0, 1.0)

@@ -19,9 +19,9 @@ from defemb_core.spectrum import checked_matrix
 FEWEST_UMAP_ROWS = 4
 # umap-learn's own scale of a starting layout, and the noise it adds so that no two rows start at one point.
 _START_SPAN, _START_NOISE = 10.0, 1e-4
-# Above so many rows half of umap-learn's epochs, with twice its repulsion, give a map that is as trustworthy in half
-# the time (benchmarks/RESULTS.md).
-_MANY_ROWS, _FEW_EPOCHS, _REPULSION = 10_000, 100, 2.0
+# Above so many rows fewer epochs than umap-learn's 200, with 2 instead of 5 rows that a row is pushed away from at each
+# step and a stronger push, give a map that is as trustworthy in a quarter of the time (benchmarks/RESULTS.md).
+_MANY_ROWS, _FEW_EPOCHS, _FEW_NEGATIVES, _REPULSION = 10_000, 80, 2, 6.0
 # Two fits at once may abort the whole process: numba's default thread pool does not allow it.
 _ONE_FIT = threading.Lock()
 
@@ -35,7 +35,7 @@ class UmapSettings:
             detail, large ones the whole. At least 3; a table with fewer rows gets one less than it has rows.
         min_dist: how close points may lie in the map, 0 to 1.
         metric: "cosine" or "euclidean", in the full space.
-        epochs: passes over the neighbour graph; None: 500 up to 10,000 rows, 100 above.
+        epochs: passes over the neighbour graph; None: 500 up to 10,000 rows, 80 above.
     """
 
     n_neighbours: int = 15
@@ -156,11 +156,13 @@ def _run_umap(
 
     # In float32 the layout's powers take a fifth less time than in float64, which umap-learn would find them in.
     a, b = (np.float32(value) for value in find_ab_params(1.0, settings.min_dist))
+    many = len(start) > _MANY_ROWS
     reducer = UMAP(
         n_neighbors=settings.n_neighbours,
         a=a,
         b=b,
-        repulsion_strength=_REPULSION if len(start) > _MANY_ROWS else 1.0,
+        negative_sample_rate=_FEW_NEGATIVES if many else 5,
+        repulsion_strength=_REPULSION if many else 1.0,
         metric=settings.metric,
         n_epochs=settings.epochs,
         init=start,

@@ -15,8 +15,8 @@ ORDER = [
     "hub", "families", "plm_files", "plm", "vocabulary", "frequency",
     "dictionaries", "definitions", "prompts", "pieces", "devices", "states", "features_files", "features", "mentions",
     "definitionemb", "evaluation", "presets", "student", "training_files", "training_loop", "training", "trained",
-    "spectrum", "isotropy", "undertrained", "neighbours", "queries", "cosines", "hubness", "trustworthiness",
-    "projection", "umap_projection", "clusters",
+    "spectrum", "isotropy", "undertrained", "all_pairs", "neighbours", "queries", "cosines", "hubness",
+    "trustworthiness", "projection", "umap_projection", "clusters",
     "baselines", "stages", "methods", "relevance", "replacement", "reconstruction", "reconstruction_files",
     "sizes", "costs", "estimate",
     "export_formats", "export_tensors", "table_files", "import_table", "comparison", "changes", "projection_settings",
@@ -31,6 +31,7 @@ ANALYSES = {
     "spectrum",
     "isotropy",
     "undertrained",
+    "all_pairs",
     "neighbours",
     "queries",
     "cosines",
@@ -43,8 +44,8 @@ ANALYSES = {
 HEAVY = {"torch", "transformers", "umap", "sklearn", "numba", "pynndescent", "sentence_transformers"}
 SCREEN = {"streamlit", "pages", "app"}
 
-# Defines a class of transformers'; its package imports it by name, when it is used.
-RECORDER = ROOT / "dynamics" / "recorder.py"
+# The first defines a class of transformers', the second what numba compiles; both are imported where they are used.
+LATE = {ROOT / "dynamics" / "recorder.py", ROOT / "all_pairs.py"}
 
 FILES = sorted(ROOT.rglob("*.py"))
 CODE = [path for path in FILES if path != ROOT / "__init__.py"]
@@ -135,7 +136,7 @@ def test_the_core_knows_no_screen(path):
     assert not {name.split(".")[0] for name in imported(ast.walk(tree_of(path)))} & SCREEN
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path != RECORDER], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in FILES if path not in LATE], ids=name_of)
 def test_heavy_libraries_wait_until_they_are_needed(path):
     assert not {name.split(".")[0] for name in at_load(path)} & HEAVY
 
@@ -183,7 +184,7 @@ def test_importing_the_core_imports_nothing_heavy():
 
 
 def test_importing_every_module_imports_neither_torch_nor_its_kin():
-    names = ", ".join(f"defemb_core.{unit}" for unit in ORDER if unit != "__main__")
+    names = ", ".join(f"defemb_core.{unit}" for unit in ORDER if unit not in {"__main__", "all_pairs"})
     assert not set(loaded_by(f"import {names}")) & (HEAVY | SCREEN)
 
 
