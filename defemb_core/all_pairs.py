@@ -12,7 +12,9 @@ import numba
 import numpy as np
 
 # Rows and columns of a block of products (float32) at a time: 64 MiB.
-_ROWS, _COLUMNS = 2048, 8192
+_ROWS, _COLUMNS = 1024, 16_384
+# Values that are compared before it is asked which of them count.
+_STRETCH = 64
 # Parts of a block that each thread looks through: more than one, since hits are not spread evenly.
 _PARTS = 4
 
@@ -79,14 +81,19 @@ def _keep_by_row(
     products: np.ndarray, offset: np.ndarray, top: int, left: int, kept: _Kept, start: int, end: int
 ) -> None:
     """Keep the best of each row of a block, of the rows start to end."""
+    width = products.shape[1]
     for line in range(start, end):
         row = top + line
         limit = kept.lowest[row]
-        for place in range(products.shape[1]):
-            score = products[line, place] + offset[left + place]
-            if score > limit and left + place != row:
-                _replace_lowest(kept.scores[row], kept.found[row], score, left + place)
-                limit = kept.scores[row, 0]
+        for first in range(0, width, _STRETCH):
+            last = min(first + _STRETCH, width)
+            if not _above(products[line, first:last], offset[left + first : left + last], limit):
+                continue
+            for place in range(first, last):
+                score = products[line, place] + offset[left + place]
+                if score > limit and left + place != row:
+                    _replace_lowest(kept.scores[row], kept.found[row], score, left + place)
+                    limit = kept.scores[row, 0]
         kept.lowest[row] = limit
 
 
@@ -97,12 +104,35 @@ def _keep_by_column(
     """Keep the best of each column of a block, of the columns start to end; line by line, as they lie in memory."""
     for line in range(products.shape[0]):
         own = offset[top + line]
-        for place in range(start, end):
-            score = products[line, place] + own
-            if score > kept.lowest[left + place]:
+        for first in range(start, end, _STRETCH):
+            last = min(first + _STRETCH, end)
+            if not _above_each(products[line, first:last], own, kept.lowest[left + first : left + last]):
+                continue
+            for place in range(first, last):
+                score = products[line, place] + own
                 row = left + place
-                _replace_lowest(kept.scores[row], kept.found[row], score, top + line)
-                kept.lowest[row] = kept.scores[row, 0]
+                if score > kept.lowest[row]:
+                    _replace_lowest(kept.scores[row], kept.found[row], score, top + line)
+                    kept.lowest[row] = kept.scores[row, 0]
+
+
+# Hits are rare. To count them over a stretch, several values at a time, takes a fifth of asking of one after the other.
+@numba.njit(nogil=True, cache=True)
+def _above(products: np.ndarray, offset: np.ndarray, limit: float) -> int:
+    count = 0
+    for place in range(products.shape[0]):
+        if products[place] + offset[place] > limit:
+            count += 1
+    return count
+
+
+@numba.njit(nogil=True, cache=True)
+def _above_each(products: np.ndarray, own: float, limits: np.ndarray) -> int:
+    count = 0
+    for place in range(products.shape[0]):
+        if products[place] + own > limits[place]:
+            count += 1
+    return count
 
 
 @numba.njit(nogil=True, cache=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import defemb_core.all_pairs as module
+import defemb_core.neighbour_search as search
 import defemb_core.neighbours as neighbours
 from defemb_core.all_pairs import best_of_all_pairs
 from defemb_core.errors import SettingsError
@@ -17,7 +18,7 @@ def rng():
     return np.random.default_rng(11)
 
 
-@pytest.fixture(params=[(2048, 8192), (64, 100), (7, 300), (50, 20)], ids=str)
+@pytest.fixture(params=[(1024, 16_384), (64, 100), (7, 300), (50, 20)], ids=str)
 def small_blocks(request, monkeypatch):
     """One block, many; squares of the diagonal that end within a block, with it, and beyond it."""
     monkeypatch.setattr(module, "_ROWS", request.param[0])
@@ -44,7 +45,7 @@ def test_both_ways_find_the_same_bits(rng, monkeypatch, metric, kind, k):
     matrix = table(rng, kind)
     whole = nearest_neighbours(matrix, k, metric)
     monkeypatch.setattr(neighbours, "_MANY_QUERIES", 100)
-    monkeypatch.setattr(neighbours, "_query", counted := Counted(neighbours._query))
+    monkeypatch.setattr(search, "query_rows", counted := Counted(search.query_rows))
     half = nearest_neighbours(matrix, k, metric)
     assert np.array_equal(half.indices, whole.indices)
     assert half.similarities.tobytes() == whole.similarities.tobytes()
@@ -57,9 +58,9 @@ class Counted:
     def __init__(self, query):
         self.query, self.rows = query, 0
 
-    def __call__(self, search, queries):
+    def __call__(self, prepared, queries):
         self.rows += len(queries)
-        return self.query(search, queries)
+        return self.query(prepared, queries)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -79,14 +80,14 @@ def test_scores_are_the_highest_of_all_but_the_row_itself(rng, monkeypatch, thre
 
 
 def test_many_rows_are_searched_this_way(rng, monkeypatch):
-    def refuse(search, queries):
+    def refuse(prepared, queries):
         raise AssertionError("row by row")
 
-    monkeypatch.setattr(neighbours, "_query", refuse)
+    monkeypatch.setattr(search, "query_rows", refuse)
     matrix = rng.standard_normal((neighbours._MANY_QUERIES + 1, 8)).astype(np.float32)
     found = nearest_neighbours(matrix, 3)
     unit = neighbours.normalise_rows(matrix)
-    for row in (0, 2047, 2048, len(matrix) - 1):
+    for row in (0, 1023, 1024, len(matrix) - 1):
         cosines = unit @ unit[row]
         cosines[row] = -np.inf
         assert found.indices[row].tolist() == np.argsort(-cosines)[:3].tolist()

@@ -139,7 +139,7 @@ def test_what_is_on_disk_has_no_share_in_the_time(pair):
         assert list(shares) == names
         assert sum(shares.values()) == pytest.approx(1)
         assert min(shares.values()) > 0
-    assert analysis_shares(pair, PLACED)[names[3]] < analysis_shares(pair, PLACED)[names[2]] / 3
+    assert analysis_shares(pair, PLACED)[names[3]] < analysis_shares(pair, PLACED)[names[2]] / 2
     neighbours_of_both(pair)
     assert analysis_shares(pair, ProjectionSettings())[names[1]] == 0
     analyse(pair)

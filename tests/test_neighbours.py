@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import defemb_core.neighbour_search as search
 import defemb_core.neighbours as module
 from defemb_core.errors import SettingsError
 from defemb_core.neighbours import Neighbours, nearest_neighbours, neighbour_turnover, normalise_rows
@@ -27,9 +28,9 @@ def brute(matrix, k, metric):
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("rows", [20, 400])  # numpy's partition, torch's
-@pytest.mark.parametrize("score_bytes", [module._SCORE_BYTES, 4 * 400 * 33])  # one block, many
+@pytest.mark.parametrize("score_bytes", [module.SCORE_BYTES, 4 * 400 * 33])  # one block, many
 def test_neighbours_are_those_of_all_pairs(rng, monkeypatch, metric, rows, score_bytes):
-    monkeypatch.setattr(module, "_SCORE_BYTES", score_bytes)
+    monkeypatch.setattr(module, "SCORE_BYTES", score_bytes)
     matrix = rng.standard_normal((rows, 12)).astype(np.float32)
     found = nearest_neighbours(matrix, 7, metric)
     indices, similarities = brute(matrix, 7, metric)
@@ -49,7 +50,7 @@ def test_ties_go_to_the_lower_row(metric):
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("many_ties", [1000, 0])  # without and with the look for identical rows
 def test_identical_rows_are_each_others_nearest_in_row_order(rng, monkeypatch, metric, many_ties):
-    monkeypatch.setattr(module, "_MANY_TIES", many_ties)
+    monkeypatch.setattr(search, "_MANY_TIES", many_ties)
     matrix = rng.standard_normal((200, 16)).astype(np.float32)
     copies = np.arange(50, 150, 2)
     matrix[copies] = matrix[50]
@@ -90,7 +91,7 @@ def test_normalised_rows_have_norm_one_at_any_scale(scale):
 
 
 def test_progress_ends_at_all_rows(rng, monkeypatch):
-    monkeypatch.setattr(module, "_SCORE_BYTES", 4 * 50 * 20)
+    monkeypatch.setattr(module, "SCORE_BYTES", 4 * 50 * 20)
     calls = []
     nearest_neighbours(rng.standard_normal((50, 3)), 2, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(20, 50), (40, 50), (50, 50)]
