@@ -50,7 +50,7 @@ def report_neighbours(table: np.ndarray) -> None:
     reached = 2 * table.shape[0] ** 2 * table.shape[1] / seconds / 1e9
     lines = [
         Line("of all rows", as_seconds(seconds), "",
-             f"{reached:.0f} GFLOP/s, {reached / rate:.0%} of the product rate of {rate:.0f}"),
+             f"as if {reached:.0f} GFLOP/s for all pairs, product rate {rate:.0f}; half of them are formed"),
         Line("of one row, normalised table", as_milliseconds(single)),
     ]  # fmt: skip
     size = f"{table.shape[0]:,} x {table.shape[1]}"

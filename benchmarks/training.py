@@ -111,6 +111,9 @@ def _worth_lines(bench: Bench, made: Reconstruction, predicted: np.ndarray | Non
     losses = f"{history[0]['validation']:.4f} to {min(line['validation'] for line in history):.4f}"
     lines = [
         Line("loss on validation tokens", losses),
+        Line(
+            "share of the student's map", f"{made.evidence['student_share']:.1f}", "", "the rest is the own states' map"
+        ),
         Line("held-out MRR", f"{held_out['mrr']:.3f}", "0.68", f"cosine {held_out['cosine']:.3f}"),
         Line(f"I(W) of {GROUPS} rows", by_group(isotropy)),
     ]

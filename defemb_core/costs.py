@@ -77,22 +77,27 @@ def table_seconds(sizes: Sizes, load: PromptLoad, settings: Settings, machine: M
     """Return the seconds of all that is done with one table and no encoder: definitions, map, held-out, isotropy.
 
     The map's Gram matrices cost rows x features^2 and its eigenvectors features^3, once a fold, once more without folds
-    and again for the held-out rows; isotropy costs rows x columns^2. Every process does all of it.
+    and again for the held-out rows, all of it twice with a student; isotropy costs rows x columns^2. Every process does
+    all of it.
     """
-    features = _features(sizes, settings)
-    problems = load.maps * (2 * settings.folds + 1)
-    grams = 4.0 * load.covered * features * (features + sizes.columns)
+    features, views = _features(sizes, settings), 2 if settings.method == "trained" else 1
+    problems = views * load.maps * (2 * settings.folds + 1)
+    grams = 4.0 * views * load.covered * features * (features + sizes.columns)
     solving = problems * ((EIGEN + 4) * features**3 + 8 * features**2 * sizes.columns)
     isotropy = 12.0 * sizes.rows * sizes.columns**2
     return load.lines * LINE + (grams + solving + isotropy) / (machine.processor * FIXED)
 
 
 def reading_operations(sizes: Sizes, load: PromptLoad, settings: Settings) -> float:
-    """Return the operations of what is read without learning: all prompts, and what starts and judges a training."""
-    prompts = float(load.prompts)
-    if settings.method == "trained":
-        prompts += min(START, load.learned) + (EVALUATIONS + 1) * min(JUDGED, load.learned)
-    return prompts * load.tokens * _token_operations(sizes, load.tokens, settings.method == "trained")
+    """Return the operations of what is read without learning: all prompts, and what starts and judges a training.
+
+    A training's prompts are read twice, by the PLM as it is and by the student.
+    """
+    own = float(load.prompts * load.tokens) * _token_operations(sizes, load.tokens, decodes=False)
+    if settings.method != "trained":
+        return own
+    students = load.prompts + min(START, load.learned) + (EVALUATIONS + 1) * min(JUDGED, load.learned)
+    return own + students * load.tokens * _token_operations(sizes, load.tokens, decodes=True)
 
 
 def update_cost(sizes: Sizes, load: PromptLoad, recipe: Recipe, machine: Machine) -> tuple[float, float]:
@@ -143,7 +148,7 @@ def main_memory(sizes: Sizes, load: PromptLoad, settings: Settings, machine: Mac
     Tables are float32, original and rebuilt. Besides these: in training the bags of all senses and the student; then
     these, the states of all prompts and the model that makes them; then the features of the covered rows in float32
     about five times (as made, those to fit on, centred, by fold, predicted from) with the Gram matrices and
-    eigenvectors of all folds.
+    eigenvectors of all folds, and with a student the states of the other map.
 
     Args:
         sizes: of the PLM.
@@ -156,7 +161,8 @@ def main_memory(sizes: Sizes, load: PromptLoad, settings: Settings, machine: Mac
     features = _features(sizes, settings)
     tables = 8.0 * sizes.tables * sizes.rows * sizes.columns
     bags = 8.0 * load.lines * sizes.columns
-    stages = [20.0 * load.covered * features + 8.0 * (2 * settings.folds + 1) * features**2]
+    others = 8.0 * load.covered * sizes.width if settings.method == "trained" else 0.0
+    stages = [20.0 * load.covered * features + 8.0 * (2 * settings.folds + 1) * features**2 + others]
     if reads:
         stages.append(bags + 8.0 * sizes.width * (load.lines + load.prompts) + 4.0 * sizes.parameters)
     if settings.method == "trained":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -11,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from defemb_core.baselines import all_but_the_top, whitening
-from defemb_core.definitionemb import cross_fit, fit_map
+from defemb_core.definitionemb import cross_fit
 from defemb_core.evaluation.held_out import (
     HeldOut,
     Judgement,
@@ -22,10 +23,11 @@ from defemb_core.evaluation.held_out import (
 )
 from defemb_core.features import bag_of_embeddings, definition_texts, encoder_reader, read_prompts, with_relations
 from defemb_core.mentions import bag_of_mentions
+from defemb_core.mixture import View, fit_mixture, mixed
 from defemb_core.pieces import apart, cuts_of, parts_of
 from defemb_core.prompts import Prompts, make_prompts, tokenize_prompts
 from defemb_core.student import Examples
-from defemb_core.trained import Lesson, recipe_of, trained_states
+from defemb_core.trained import Lesson, kept_to_judge, recipe_of, trained_states
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +64,26 @@ class Prediction:
 
 
 @dataclass(frozen=True, eq=False)
+class Features:
+    """What maps predict from, one line a covered token.
+
+    Attributes:
+        views: feature blocks (tokens, d) of one map each; two where a student was trained: with its states, and with
+            the PLM's own.
+        judges: which tokens were kept from the student to judge it by, bool (tokens,).
+        chosen: what the method chose by itself.
+    """
+
+    views: Sequence[View]
+    judges: np.ndarray
+    chosen: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, tokens: np.ndarray) -> Features:
+        """Return those of some tokens, named by number or by a mask."""
+        return Features([[block[tokens] for block in view] for view in self.views], self.judges[tokens], self.chosen)
+
+
+@dataclass(frozen=True, eq=False)
 class Inputs:
     """What a method predicts from.
 
@@ -84,7 +106,8 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
     - instant, frozen, trained: a ridge map from the definitions' features, cross-fitted, so that no row helps to
       predict itself or another of its word ("bank", "Bank"); its held-out evidence comes from the map fitted on 80 % of
       the covered words. A student of "trained" learns from those 80 % too, so that it knows rows which the map then
-      predicts; evidence says how many.
+      predicts; evidence says how many. Its states and the PLM's own have a map each, whose predictions are mixed in
+      the share that ranks the rows best which it was judged by meanwhile (mixture.fit_mixture).
     - mean-of-definition: the definitions' bag of embeddings itself, without a map.
     - random: instant; its senses have been `shuffled`. A control.
     - all-but-the-top, whitening: all rows that take part, turned together; definitions have no part.
@@ -110,36 +133,36 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
     parts = [part for part in parts_of(inputs.senses, ids) if part.any()]
     for part in parts:  # before hours are spent on features
         check_folds(words[part], weights[part], settings.folds, settings.seed, pieces=part is not parts[0])
-    blocks, more = token_features(inputs, starts, weights, settings, clock, checkpoint)
-    predicted, judged, strengths = np.empty_like(rows), [], []
+    features = token_features(inputs, starts, weights, settings, clock, checkpoint)
+    predicted, judged, more = np.empty_like(rows), [], features.chosen
     for part in parts:
-        own = blocks if part.all() else [block[part] for block in blocks]
+        own = features if part.all() else features.of(part)
         with clock.stage("map"):
-            fitted = cross_fit(own, rows[part], settings.folds, settings.seed, none_if_even(weights[part]), words[part])
-            predicted[part] = fitted.predictions
-            strengths.append(fitted.strength)
+            even, folds = none_if_even(weights[part]), (settings.folds, settings.seed)
+            fitted = [cross_fit(view, rows[part], *folds, even, words[part]) for view in own.views]
         with clock.stage("held-out"):
-            judged.append(_judge(own, rows[part], weights[part], words[part], settings))
+            judgement, shares = _judge(own, rows[part], weights[part], words[part], settings)
+            judged.append(judgement)
+        predicted[part] = mixed([one.predictions for one in fitted], shares)
+        if part is parts[0]:
+            more |= {"strength": fitted[0].strength}
+            more |= {"student_share": shares[0], "own_strength": fitted[1].strength} if len(fitted) > 1 else {}
     held = ids[parts[0]][split_words(words[parts[0]], settings.seed)[1]]
-    more |= {"held_out_by": judged[0].by(inputs.senses, held), "strength": strengths[0]}
+    more |= {"held_out_by": judged[0].by(inputs.senses, held)}
     if len(parts) > 1:
         more |= {"held_out_pieces": asdict(judged[1].of())}
     return Prediction(ids, predicted, judged[0].of(), more)
 
 
 def _judge(
-    blocks: list[np.ndarray],
-    rows: np.ndarray,
-    weights: np.ndarray,
-    words: np.ndarray,
-    settings: Settings,
-) -> Judgement:
-    """Judge the map that is fitted on 80 % of the words by the others."""
+    features: Features, rows: np.ndarray, weights: np.ndarray, words: np.ndarray, settings: Settings
+) -> tuple[Judgement, Sequence[float]]:
+    """Judge the map that is fitted on 80 % of the words by the others; return the shares of its views too."""
     fit, held = split_words(words, settings.seed)
-    own = [block[fit] for block in blocks]
-    mapping = fit_map(own, rows[fit], settings.folds, settings.seed, none_if_even(weights[fit]), words[fit])
-    predicted = mapping.predict(np.concatenate([block[held] for block in blocks], axis=1))
-    return judge_held_out(predicted, rows[held], rows[fit].mean(axis=0, dtype=np.float64))
+    own, even = features.of(fit), none_if_even(weights[fit])
+    mapping = fit_mixture(own.views, rows[fit], settings.folds, settings.seed, even, words[fit], own.judges)
+    predicted = mapping.predict(features.of(held).views)
+    return judge_held_out(predicted, rows[held], rows[fit].mean(axis=0, dtype=np.float64)), mapping.shares
 
 
 def row_weights(vocabulary: pl.DataFrame, ids: np.ndarray, settings: Settings) -> np.ndarray:
@@ -173,15 +196,14 @@ def token_features(
     settings: Settings,
     clock: Clock,
     checkpoint: Path | None,
-) -> tuple[list[np.ndarray], dict[str, Any]]:
-    """Return feature blocks, one line a covered token, the weighted mean over its senses; and what was chosen."""
+) -> Features:
+    """Return the features of each covered token, the weighted means over its senses."""
     plm, senses = inputs.plm, inputs.senses
-    chosen: dict[str, Any] = {}
     ids = senses["token_id"].to_numpy()
     with clock.stage("bags"), ThreadPoolExecutor(1) as beside:  # neither keeps two cores busy by itself
         mentioned = beside.submit(mentions_of, inputs, starts, settings) if settings.mentions else None
         glosses, texts = definition_texts(senses, settings.relations, plm.mask_token or "")
-        blocks = [apart(lambda lines: bag_of_embeddings(plm, [texts[i] for i in lines], ids[lines]), senses, ids)]
+        bags = [apart(lambda lines: bag_of_embeddings(plm, [texts[i] for i in lines], ids[lines]), senses, ids)]
         mentions = [mentioned.result()] if mentioned else []
     if settings.method == "trained" and settings.relations:  # frozen gains 0.01 MRR by them and takes twice the time
         glosses = with_relations(glosses, senses, plm.mask_token or "")
@@ -189,16 +211,21 @@ def token_features(
         texts = make_prompts(glosses, senses, inputs.vocabulary, plm.mask_token or "")
         longest = recipe_of(settings).longest if settings.method == "trained" else plm.max_tokens
         prompts = tokenize_prompts(plm, texts, cuts_of(senses), longest, ids.tolist())
-    if settings.method == "frozen":
+    common = [combined(block, senses, starts) for block in bags]
+    views, judges, chosen = [[*common, *mentions]], np.zeros(len(starts), dtype=bool), {}
+    if settings.method in STUDENTS:
         with clock.stage("encoder"):
             told = partial(clock.tell, "encoder")
             states = read_prompts(plm, encoder_reader(plm), prompts, progress=told, checkpoint=checkpoint)
-            blocks += [states.mask, states.mean]
-    elif settings.method == "trained":
+            read = [combined(block, senses, starts) for block in (states.mask, states.mean)]
+        views = [[*common, *read, *mentions]]
+    if settings.method == "trained":
         lesson = _lesson(inputs, prompts, starts, weights, settings)
+        judges = kept_to_judge(lesson, settings.seed)
         states, chosen["training"] = trained_states(plm, lesson, settings, clock, checkpoint)
-        blocks += [states.mask, states.mean]
-    return [combined(block, senses, starts) for block in blocks] + mentions, chosen
+        learned = [combined(block, senses, starts) for block in (states.mask, states.mean)]
+        views = [[*common, *learned, *mentions], *views]
+    return Features(views, judges, chosen)
 
 
 def combined(block: np.ndarray, senses: pl.DataFrame, starts: np.ndarray) -> np.ndarray:

@@ -19,8 +19,9 @@ STAGE_SHARES: dict[str, dict[str, float]] = {
     "trained": {
         "definitions": 0.005,
         "bags": 0.01,
+        "encoder": 0.09,
         "start": 0.015,
-        "training": 0.85,
+        "training": 0.76,
         "states": 0.09,
         "map": 0.01,
         "held-out": 0.01,

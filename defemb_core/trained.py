@@ -60,6 +60,13 @@ def recipe_of(settings: Settings) -> Recipe:
     return dataclasses.replace(recipe, train_table=recipe.train_table or settings.train_table, **replaced)
 
 
+def kept_to_judge(lesson: Lesson, seed: int) -> np.ndarray:
+    """Return which of the tokens that there are to learn from training is judged by instead, bool (tokens,)."""
+    chosen, judged = np.flatnonzero(lesson.learned), np.zeros_like(lesson.learned)
+    judged[chosen[split_words(lesson.words[chosen], seed + 1, VALIDATION)[1]]] = True
+    return judged
+
+
 def trained_states(
     plm: PLM, lesson: Lesson, settings: Settings, clock: Clock, checkpoint: Path | None
 ) -> tuple[PromptStates, dict[str, Any]]:
@@ -83,8 +90,7 @@ def trained_states(
             f"only {len(chosen)} rows to learn from: frequent or medium ones with a definition; "
             "let rare ones in with --rare-weight 1, or name a larger dictionary"
         )
-    judged = np.zeros_like(lesson.learned)
-    judged[chosen[split_words(lesson.words[chosen], settings.seed + 1, VALIDATION)[1]]] = True
+    judged = kept_to_judge(lesson, settings.seed)
     training, validation = (lesson.examples.of(mask[lesson.token]) for mask in (lesson.learned & ~judged, judged))
     with clock.stage("start"):
         student = Student(plm, recipe, shared.device)

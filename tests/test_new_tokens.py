@@ -420,7 +420,7 @@ def test_a_predicted_row_is_the_map_s_answer_as_far_from_the_mean_as_usual(made_
     words = words_of(plan, plan.plm)
     ids, first = np.unique(plan.senses["token_id"].to_numpy(), return_index=True)
     inputs = Inputs(words.plm, plan.vocabulary, plan.senses, plan.dictionary.definitions)
-    blocks, _ = token_features(inputs, first, np.ones(len(ids)), SETTINGS, Clock(), None)
+    [blocks] = token_features(inputs, first, np.ones(len(ids)), SETTINGS, Clock(), None).views
     new = np.isin(ids, plan.new)
     rows, families = plan.plm.matrix[ids[~new]], word_families(plan.senses, plan.vocabulary, ids)[~new]
     mapping = fit_map([block[~new] for block in blocks], rows, groups=families)

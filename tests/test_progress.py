@@ -48,7 +48,8 @@ def test_other_errors_stay_as_they_are(error):
     [
         ("frozen", "encoder", plm, "build_model"),
         ("frozen", "encoder", methods, "read_prompts"),
-        ("trained", "start", plm, "build_model"),
+        ("trained", "encoder", plm, "build_model"),
+        ("trained", "start", trained, "Student"),
         ("trained", "start", trained, "fit_map"),
         ("instant", "map", methods, "cross_fit"),
     ],

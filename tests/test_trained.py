@@ -108,7 +108,7 @@ def test_features_are_the_states_of_the_student_that_has_learned(rebuild, lesson
     monkeypatch.setitem(PRESETS, "quick", dataclasses.replace(PRESETS["quick"], dropout=dropout))
     monkeypatch.setattr(methods, "cross_fit", lambda blocks, *more: given.append(blocks) or cross_fit(blocks, *more))
     made = rebuild(max_senses=1, relations=False, rate=1e-3)
-    [(student, _, _)], [blocks] = lessons, given
+    [(student, _, _)], [blocks, own] = lessons, given
     glosses, _ = definition_texts(made.definitions, False, tiny_plm.mask_token)
     prompts = tokenize_prompts(tiny_plm, make_prompts(glosses, made.definitions, made.vocabulary, tiny_plm.mask_token))
     assert len(blocks) == 4  # bags, states at the slot, mean states, mentions
@@ -116,7 +116,11 @@ def test_features_are_the_states_of_the_student_that_has_learned(rebuild, lesson
     learned = read_prompts(tiny_plm, student.reader, prompts)
     np.testing.assert_allclose(blocks[1], learned.mask, atol=1e-6)
     np.testing.assert_allclose(blocks[2], learned.mean, atol=1e-6)
-    assert np.abs(learned.mask - read_prompts(tiny_plm, encoder_reader(tiny_plm), prompts).mask).max() > 1e-4
+    before = read_prompts(tiny_plm, encoder_reader(tiny_plm), prompts)
+    assert np.abs(learned.mask - before.mask).max() > 1e-4
+    np.testing.assert_allclose(own[1], before.mask, atol=1e-6)
+    np.testing.assert_allclose(own[2], before.mean, atol=1e-6)
+    assert all(np.array_equal(blocks[i], own[i]) for i in (0, 3))
 
 
 def test_the_student_begins_with_the_closed_form_map_from_its_states(rebuild, lessons, monkeypatch):

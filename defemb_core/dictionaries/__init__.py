@@ -20,6 +20,7 @@ GLOSSARY = "glossary"
 FUNCTION_WORDS = "function-words"
 NUMERALS = "numerals"
 UNICODE = "unicode"
+PLACES = "places"
 WN = "wn"
 WIKTIONARY = "wiktionary"
 
@@ -166,6 +167,7 @@ _LOADERS: Final[Mapping[str, Loader]] = {
     FUNCTION_WORDS: _in("function_words", "load_function_words"),
     NUMERALS: _in("numerals", "load_numerals"),
     UNICODE: _in("unicode_names", "load_unicode"),
+    PLACES: _in("places", "load_places"),
     GLOSSARY: _in("glossary", "load_glossary"),
 }
 _KNOWN: Final = (
@@ -177,6 +179,7 @@ _KNOWN: Final = (
     "numerals",
     "numerals:LANGUAGE",
     "unicode",
+    "places",
     "glossary",
     "glossary:FILE",
 )

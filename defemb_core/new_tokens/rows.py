@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import polars as pl
 
-from defemb_core.definitionemb import fit_map
 from defemb_core.errors import SettingsError
 from defemb_core.evaluation.held_out import word_families
 from defemb_core.methods import Inputs, none_if_even, row_weights, token_features
+from defemb_core.mixture import fit_mixture
 
 if TYPE_CHECKING:
     from defemb_core.plm import PLM
@@ -119,20 +119,21 @@ def _by_definition(words: Words, starts: Sequence[Start], settings: Settings, cl
     ids, first = np.unique(senses["token_id"].to_numpy(), return_index=True)
     inputs = Inputs(words.plm, vocabulary, senses, words.definitions)
     weights = row_weights(vocabulary, ids, settings)
-    blocks, _ = token_features(inputs, first, weights, settings, clock, None)
+    told = token_features(inputs, first, weights, settings, clock, None)
     is_new, families = np.isin(ids, words.new), word_families(senses, vocabulary, ids)
     made: dict[Start, np.ndarray] = {}
     for start in (start for start in FROM_DEFINITIONS if start in starts):
-        features, fitted = blocks, ~is_new
+        features, fitted = told, ~is_new
         if start == "definition-and-pieces":
-            features = [*blocks, pieces_means(words, ids)]
+            means = pieces_means(words, ids)
+            features = replace(told, views=[[*view, means] for view in told.views])
             fitted = fitted & np.isin(ids, list(words.pieces))
         with clock.stage("map"):
             rows = words.plm.matrix[ids[fitted]]
-            own = [block[fitted] for block in features]
-            even = none_if_even(weights[fitted])
-            mapping = fit_map(own, rows, settings.folds, settings.seed, even, families[fitted])
-            predicted = mapping.predict(np.concatenate([block[is_new] for block in features], axis=1))
+            own, even = features.of(fitted), none_if_even(weights[fitted])
+            folds = (settings.folds, settings.seed)
+            mapping = fit_mixture(own.views, rows, *folds, even, families[fitted], own.judges)
+            predicted = mapping.predict(features.of(is_new).views)
             made[start] = _as_far_as_usual(predicted, rows) if settings.match_norms else predicted
     return made
 

@@ -33,6 +33,7 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "function-words": Offer("Function words (they, could, of)"),
     "numerals": Offer("Numerals in words", "Language of the numerals (empty: English)"),
     "unicode": Offer("Unicode names"),
+    "places": Offer("Places (countries, cities)"),
     "wiktionary": Offer("Wiktionary", "Wiktionary: a store, or a dump as wiktextract makes it", needs_place=True),
     "glossary": Offer("Glossary", "Glossary: a file of your own terms (empty: what you wrote here)"),
     "wn": Offer("wn package", "Lexicon of the wn package, “oewn:2024” say", needs_place=True),
