@@ -203,7 +203,8 @@ def token_features(
     with clock.stage("bags"), ThreadPoolExecutor(1) as beside:  # neither keeps two cores busy by itself
         mentioned = beside.submit(mentions_of, inputs, starts, settings) if settings.mentions else None
         glosses, texts = definition_texts(senses, settings.relations, plm.mask_token or "")
-        bags = [apart(lambda lines: bag_of_embeddings(plm, [texts[i] for i in lines], ids[lines]), senses, ids)]
+        bags = apart(lambda lines: bag_of_embeddings(plm, [texts[i] for i in lines], ids[lines]), senses, ids)
+        bags = combined(bags, senses, starts)
         mentions = [mentioned.result()] if mentioned else []
     if settings.method == "trained" and settings.relations:  # frozen gains 0.01 MRR by them and takes twice the time
         glosses = with_relations(glosses, senses, plm.mask_token or "")
@@ -211,20 +212,20 @@ def token_features(
         texts = make_prompts(glosses, senses, inputs.vocabulary, plm.mask_token or "")
         longest = recipe_of(settings).longest if settings.method == "trained" else plm.max_tokens
         prompts = tokenize_prompts(plm, texts, cuts_of(senses), longest, ids.tolist())
-    common = [combined(block, senses, starts) for block in bags]
-    views, judges, chosen = [[*common, *mentions]], np.zeros(len(starts), dtype=bool), {}
+    views, judges, chosen = [[bags, *mentions]], np.zeros(len(starts), dtype=bool), {}
     if settings.method in STUDENTS:
         with clock.stage("encoder"):
             told = partial(clock.tell, "encoder")
             states = read_prompts(plm, encoder_reader(plm), prompts, progress=told, checkpoint=checkpoint)
             read = [combined(block, senses, starts) for block in (states.mask, states.mean)]
-        views = [[*common, *read, *mentions]]
+            del states  # of each prompt; a training needs the memory
+        views = [[bags, *read, *mentions]]
     if settings.method == "trained":
         lesson = _lesson(inputs, prompts, starts, weights, settings)
         judges = kept_to_judge(lesson, settings.seed)
         states, chosen["training"] = trained_states(plm, lesson, settings, clock, checkpoint)
         learned = [combined(block, senses, starts) for block in (states.mask, states.mean)]
-        views = [[*common, *learned, *mentions], *views]
+        views = [[bags, *learned, *mentions], *views]
     return Features(views, judges, chosen)
 
 
