@@ -18,7 +18,8 @@ import os
 import shutil
 import statistics
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from defemb_core.vocabulary import read_vocabulary
 MB = 1e6
 BINARY = ("safetensors", "npy")  # the formats that a target is set for
 TARGET_SPEED, TARGET_MEMORY = 0.6, 1.5
+PAUSE = 5.0  # seconds; what is free for longer than about two is given back
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,29 @@ def measure(to: str, rows: int, width: int, repeats: int, folder: str) -> Measur
     plm, made = large_table(rows, width)
     out, copy = Path(folder) / f"table{FORMATS[to].suffix}", Path(folder) / "copy"
     export(made, plm, to, out)  # what is imported at first use is no part of the speed
-    seconds: list[tuple[float, float, float]] = []
+    seconds: list[tuple[float, ...]] = []
     for _ in range(repeats):
-        spent = timed(lambda: export(made, plm, to, out, force=True))[0]
-        settled, quick = timed(lambda: copy_file(out, copy, settle=True))[0], timed(lambda: copy_file(out, copy))[0]
-        seconds.append((spent, settled, quick))
+        works = (
+            lambda: export(made, plm, to, out, force=True),
+            lambda: copy_file(out, copy, settle=True),
+            lambda: copy_file(out, copy),
+        )
+        seconds.append(tuple(map(_alike, works)))
     spent, settled, quick = (statistics.median(column) for column in zip(*seconds, strict=True))
     size = sum(file.stat().st_size for file in files_of(out))
     return Measured(spent, settled, quick, size, rows * width * 4 / MB, peak_memory_mb())
+
+
+def _alike(work: Callable[[], object]) -> float:
+    """Return the seconds of some work that begins as all others do.
+
+    Nothing waits to be written, else it would pay for the work before. And it comes after a pause: a virtual machine
+    gives memory that is not used back to its host, and getting it again takes longer than the copy. What comes right
+    after another file was removed has that file's memory at hand; after a pause nothing has.
+    """
+    os.sync()
+    time.sleep(PAUSE)
+    return timed(work)[0]
 
 
 def files_of(path: Path) -> list[Path]:
