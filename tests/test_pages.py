@@ -1002,11 +1002,16 @@ def loss_charts(app):
     return [alt for alt in (chart.proto.alt for chart in app.get("plotly_chart")) if "Loss while training" in alt]
 
 
-def test_a_trained_runs_loss_curve_is_shown(copied, visit):
-    evidence = json.loads((copied / "evidence.json").read_text())
+@pytest.mark.parametrize(("kept", "said"), [({}, 0), ({"student_share": 0.3}, 1)])  # older runs kept no share
+def test_a_trained_runs_loss_curve_is_shown(copied, visit, kept, said):
+    evidence = json.loads((copied / "evidence.json").read_text()) | kept
     training = {"preset": "quick", "updates": 9, "planned": 10, "best": 10, "seconds": 90.0, "examples": 1234}
     (copied / "evidence.json").write_text(json.dumps(evidence | {"training": training | {"history": EVALUATIONS}}))
     app = clean(visit("reconstruction"))
+    shares = [
+        caption.value for caption in app.caption if "to 30% those of the student's map and to 70%" in caption.value
+    ]
+    assert len(shares) == said
     [told] = loss_charts(app)
     assert "0.2500 after 10 updates" in told
     assert any("9 of 10 updates in 1.5 min, 1,234 examples" in caption.value for caption in app.caption)

@@ -41,7 +41,7 @@ def show_evidence(folder: Path) -> None:
         st.markdown("**Held-out tokens by where their definitions come from**", help=PARTS)
         st.dataframe(parts, key=f"held-out-by-{folder.name}", column_config=_COLUMNS, hide_index=True, width="content")
     if training := evidence.get("training"):
-        _show_training(training, folder.name)
+        _show_training(training, evidence.get("student_share"), folder.name)
 
 
 def show_evidence_or_error(folder: Path) -> None:
@@ -52,13 +52,18 @@ def show_evidence_or_error(folder: Path) -> None:
         st.error(as_text(str(exc)), icon=":material/error:")
 
 
-def _show_training(training: dict, run: str) -> None:
-    """Show how a student was trained and its loss curve."""
+def _show_training(training: dict, share: float | None, run: str) -> None:
+    """Show how a student was trained, its share in the rows (None: not known, all) and its loss curve."""
     made = f"{training['updates']:,} of {training['planned']:,} updates in {training['seconds'] / 60:.1f} min"
     st.caption(
         f"Training: preset {training['preset']}, {made}, {training['examples']:,} examples; "
         f"the weights are those after update {training['best']:,}, best on validation tokens."
     )
+    if share is not None:
+        st.caption(
+            f"The rows are to {share:.0%} those of the student's map and to {1 - share:.0%} those of a map from the "
+            "PLM's own states: the share that ranks the validation tokens best."
+        )
     if not training["best"]:
         st.warning(
             "Training did not lower the loss on validation tokens, so the rows come from the PLM's own states. "
