@@ -76,7 +76,7 @@ def coverage_figure(coverage: pl.DataFrame, title: str = "Rows with a definition
     lay_out(figure, title, note, "share of rows", COVERAGE_BY[by], f"Bar chart {plain(title)!r}. {note}: {told}.")
     figure.update_layout(barmode="overlay", height=150 + 38 * len(names), showlegend=False, margin_r=170)
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
-    return figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
+    return figure.update_yaxes(autorange="reversed", showgrid=False, type="category", title_standoff=14)
 
 
 def norm_figure(
