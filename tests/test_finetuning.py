@@ -178,6 +178,14 @@ def test_a_resample_is_the_figure_of_the_examples_that_were_drawn(metric):
 
 def test_published_settings_and_those_out_of_range():
     assert (glue_settings("rte", "roberta").rate, glue_settings("mrpc", "bert").rate) == (2e-5, 1e-5)
+    assert [glue_settings(task, "roberta").weight_decay for task in ("rte", "mrpc", "stsb", "mnli")] == [
+        0.01,
+        0.01,
+        0.1,
+        0.1,
+    ]
+    assert (glue_settings("qqp", "roberta").warmup, glue_settings("qnli", "roberta").warmup) == (0.25, 0.06)
+    assert glue_settings("stsb", "roberta", weight_decay=0.0).weight_decay == 0
     bart = glue_settings("mrpc", "bart", epochs=1.0, warmup=None)
     assert (bart.rate, bart.batch, bart.epochs, bart.warmup) == (2e-5, 64, 1.0, 0.06)
     assert FinetuningSettings(epochs=2.5, batch=16).updates(33) == 8

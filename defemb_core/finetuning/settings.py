@@ -10,15 +10,17 @@ from defemb_core.errors import SettingsError
 
 RECIPES = (
     "RTE and MRPC: the published commands of DefinitionEMB (arXiv 2408.01308) for RoBERTa and for BART; other tasks: "
-    "the recipes of RoBERTa (arXiv 1907.11692), WNLI as RTE. Adam (0.9, 0.98), epsilon 1e-6, no clipping, the rate "
-    "rises for a share of the updates and falls in a line to 0."
+    "the configurations for RoBERTa (arXiv 1907.11692) that lie beside them, CoLA's as RoBERTa's, WNLI as RTE. Adam "
+    "(0.9, 0.98), epsilon 1e-6, no clipping, the rate rises for a share of the updates and falls in a line to 0."
 )
 BETAS, EPSILON = (0.9, 0.98), 1e-6
-# Rate and batch of RoBERTa; 10 epochs each, the first 6 % of the updates to warm up.
+# Rate and batch of RoBERTa; 10 epochs each, the first 6 % of the updates to warm up, of QQP's 25 %. The published
+# commands have another weight decay than the configurations of the other tasks.
 _RATES = {
     "rte": (2e-5, 16), "mrpc": (1e-5, 16), "stsb": (2e-5, 16), "cola": (1e-5, 16), "sst2": (1e-5, 32),
     "qnli": (1e-5, 32), "qqp": (1e-5, 32), "mnli": (1e-5, 32), "wnli": (2e-5, 16),
 }  # fmt: skip
+_COMMANDED, _DECAY_OF_OTHERS = frozenset({"rte", "mrpc", "wnli"}), 0.1
 _BART = {"rte": (1e-5, 32), "mrpc": (2e-5, 64)}
 _T5 = frozenset({"t5", "mt5", "umt5", "t5gemma"})
 
@@ -75,7 +77,12 @@ def glue_settings(task: str, model_type: str, **chosen: Any) -> FinetuningSettin
     rate, batch = _RATES[task]
     if model_type in {"bart", "mbart"}:
         rate, batch = _BART.get(task, (rate, batch))
-    return _with({"rate": rate, "batch": batch}, chosen)
+    usual: dict[str, Any] = {"rate": rate, "batch": batch}
+    if task not in _COMMANDED:
+        usual |= {"weight_decay": _DECAY_OF_OTHERS}
+    if task == "qqp":
+        usual |= {"warmup": 0.25}
+    return _with(usual, chosen)
 
 
 def summarisation_settings(model_type: str, **chosen: Any) -> FinetuningSettings:
