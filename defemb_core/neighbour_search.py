@@ -105,7 +105,7 @@ def query_all_rows(search: Search, progress: Callable[[int, int], None] | None) 
     count = min(search.k + _SPARE, rows - 1)
     best, found = best_of_all_pairs(search.points, offset, count, progress)
     indices, similarities = _ordered(search, np.arange(rows), best, found)
-    # As in _query: these may have a row among their nearest that was left out.
+    # As in query_rows: these may have a row among their nearest that was left out.
     unsure = np.flatnonzero((found[:, -1] >= found[:, search.k - 1] - 2 * search.slack) & (count < rows - 1))
     for block in row_blocks(unsure.size, max(1, SCORE_BYTES // (4 * rows))):
         indices[unsure[block]], similarities[unsure[block]] = query_rows(search, unsure[block])

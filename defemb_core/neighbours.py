@@ -77,7 +77,8 @@ def nearest_neighbours(
 
     Similarities are computed again pair by pair for the best few of each block, so the answer depends neither on the
     block size nor on which other rows are queried; equal similarities are ordered by the lower row. A row of zeros
-    has cosine 0 to every row. Next to the matrix (and its normalised copy) at most about 150 MB are used.
+    has cosine 0 to every row. Next to the matrix (and its normalised copy) at most about 150 MB are used, and a
+    kilobyte or so a row where all rows are asked for 20.
 
     Args:
         matrix: (V, H).
