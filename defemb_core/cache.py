@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,11 @@ def _folder_named(variable: str, usual: Path) -> Path:
 def temporary_neighbour(path: Path) -> Path:
     """A fresh hidden name beside `path` (same folder, hence same file system) that no other process uses."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+
+
+def is_temporary(name: str, of: str | None = None) -> bool:
+    """Return whether a file's name is one of temporary_neighbour's, of a file named `of` if that is given."""
+    return re.fullmatch(rf"\.{'.+' if of is None else re.escape(of)}\.[0-9a-f]{{12}}\.tmp", name) is not None
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

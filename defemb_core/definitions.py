@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
     from defemb_core.dictionaries import Dictionary
 
-HOW = pl.Enum(["exact", "case-folded", "respelled", "lemma", "numeral", "unicode", "glossary", "piece"])
+HOW = pl.Enum(["exact", "case-folded", "respelled", "lemma", "numeral", "unicode", "glossary", "piece", "other-cut"])
 """How a row was found: by the word as it is; in another case; without accents, with another apostrophe or with blanks
-for hyphens; as a form of the word; as a numeral; by a character's name; in a glossary; by words that contain it."""
-WAYS = tuple(HOW.categories.to_list()[:-1])
-"""Those by which a row has definitions of its own; those of pieces are asked for."""
+for hyphens; as a form of the word; as a numeral; by a character's name; in a glossary; by words that are cut into
+pieces of which it is one; by words that could be, yet are cut otherwise."""
+OTHER_CUT = "other-cut"
+PIECES = ("piece", OTHER_CUT)
+"""Those by which a row has no definition of its own; they are asked for."""
+WAYS = tuple(how for how in HOW.categories.to_list() if how != "piece")
+"""Those that can be left out one by one."""
 INSIDE = "##"
 """Before its text, it names a row that stands inside a word, whatever the tokenizer's own mark is."""
 # A source that makes its definitions by rule says how a row was found by being the one that found it.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from defemb_core.cache import is_temporary
 from defemb_core.errors import RunError
 from defemb_core.export_place import card_path, whole_path
 from defemb_core.processes import start_run
@@ -119,10 +119,9 @@ def _delete_leftovers(job: ExportJob) -> None:
     """
     if job.status.state != "interrupted":
         return
-    names = "|".join(re.escape(path.name) for path in (job.out, card_path(job.out)))
-    ours = re.compile(rf"\.({names})\.[0-9a-f]{{12}}\.tmp")
+    names = [path.name for path in (job.out, card_path(job.out))]
     with suppress(OSError):
-        for path in [path for path in job.out.parent.iterdir() if ours.fullmatch(path.name)]:
+        for path in [path for path in job.out.parent.iterdir() if any(is_temporary(path.name, of) for of in names)]:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:

@@ -147,10 +147,11 @@ def predict_rows(inputs: Inputs, settings: Settings, clock: Clock, checkpoint: P
         if part is parts[0]:
             more |= {"strength": fitted[0].strength}
             more |= {"student_share": shares[0], "own_strength": fitted[1].strength} if len(fitted) > 1 else {}
-    held = ids[parts[0]][split_words(words[parts[0]], settings.seed)[1]]
-    more |= {"held_out_by": judged[0].by(inputs.senses, held)}
+    held = [ids[part][split_words(words[part], settings.seed)[1]] for part in parts]
+    more |= {"held_out_by": judged[0].by(inputs.senses, held[0])}
     if len(parts) > 1:
-        more |= {"held_out_pieces": asdict(judged[1].of())}
+        by_how = judged[1].by(inputs.senses, held[1], ["how"])
+        more |= {"held_out_pieces": asdict(judged[1].of()), "held_out_pieces_by": by_how}
     return Prediction(ids, predicted, judged[0].of(), more)
 
 

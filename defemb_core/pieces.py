@@ -1,19 +1,21 @@
 """Word pieces: rows without a definition of their own, told by the definitions of words that contain them.
 
 "##ground" has no definition, yet "playground" and "underground" have, and are cut into pieces of which it is one. Such
-evidence is weaker than a definition of the row itself and is marked so.
+evidence is weaker than a definition of the row itself and is marked so; weaker still are words that the tokenizer cuts
+otherwise, which tell of rows that no word is cut into.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from defemb_core.definitions import HOW, describe_matches, match_definitions
+from defemb_core.definitions import HOW, OTHER_CUT, PIECES, describe_matches, match_definitions
+from defemb_core.other_cuts import cut_otherwise
 from defemb_core.prompts import Cut, plain_tokenizer
 from defemb_core.text import folded, without_accents
 
@@ -40,42 +42,53 @@ def matched_senses(plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, s
     matches = match_definitions(vocabulary, dictionary, settings.max_senses, settings.left_out)
     senses = describe_matches(vocabulary, matches, dictionary)
     if settings.pieces:
-        pieces = _piece_senses(plm, vocabulary, dictionary, matches["token_id"])
+        ways = [how for how in PIECES if how not in settings.left_out]
+        pieces = _piece_senses(plm, vocabulary, dictionary, matches["token_id"], ways)
         senses = pl.concat([senses, *pieces], how="diagonal").sort("token_id", maintain_order=True)
     return senses
 
 
 def _piece_senses(
-    plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, covered: pl.Series
+    plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, covered: pl.Series, ways: Sequence[str]
 ) -> Iterator[pl.DataFrame]:
-    """Yield the senses of words that contain rows: first of the dictionary's own, then of those that were left unread.
+    """Yield the senses of words that contain rows, a way after the other, each for rows that nothing before tells of.
 
-    What was left unread, forms of words among it, tells of rows that nothing before it tells of.
+    Of each way those of the dictionary's own words come first, then of those that were left unread, forms among them.
     """
-    matches = match_pieces(plm, vocabulary, dictionary, covered.unique().to_numpy())
     start = dictionary.definitions.height
-    yield describe_matches(vocabulary, matches, dictionary)
-    for source in dictionary.sources or (dictionary,):
-        if source.beyond:
-            covered = pl.concat([covered, matches["token_id"]]).unique()
-            unread = _unread(plm, vocabulary, source, source.beyond, covered)
-            matches = match_pieces(plm, vocabulary, unread, covered.to_numpy(), forms=True)
-            yield describe_matches(vocabulary, matches, unread).with_columns(pl.col("definition") + start)
-            start += unread.definitions.height
+    for how in ways:
+        forms = how == OTHER_CUT  # evidence as weak as that is no better without them
+        matches = match_pieces(plm, vocabulary, dictionary, covered.unique().to_numpy(), forms, how)
+        yield describe_matches(vocabulary, matches, dictionary)
+        covered = pl.concat([covered, matches["token_id"]]).unique()
+        for source in dictionary.sources or (dictionary,):
+            if source.beyond:
+                unread = _unread(plm, vocabulary, source, source.beyond, covered, how)
+                matches = match_pieces(plm, vocabulary, unread, covered.to_numpy(), True, how)
+                yield describe_matches(vocabulary, matches, unread).with_columns(pl.col("definition") + start)
+                covered = pl.concat([covered, matches["token_id"]]).unique()
+                start += unread.definitions.height
 
 
-def _unread(plm: PLM, vocabulary: pl.DataFrame, source: Dictionary, beyond: Beyond, covered: pl.Series) -> Dictionary:
+def _unread(
+    plm: PLM, vocabulary: pl.DataFrame, source: Dictionary, beyond: Beyond, covered: pl.Series, how: str
+) -> Dictionary:
     """Return what a source left unread of words that contain rows without a definition."""
     rows = vocabulary.filter((pl.col("group") != "none") & ~pl.col("token_id").is_in(covered.implode()))
     texts = rows.select(spelled=folded("text")).select(without_accents("spelled"))["spelled"]
     words = beyond.words().alias("text").to_frame().with_columns(spelled=folded("text"))
     near = words.filter(without_accents("spelled").str.contains_any(texts.filter(texts != "").implode()))
-    told = _telling(plm, vocabulary, near.with_row_index("line"), covered.to_numpy())["text"].unique()
+    told = _telling(plm, vocabulary, near.with_row_index("line"), covered.to_numpy(), how)["text"].unique()
     return dataclasses.replace(source, definitions=beyond.read(told.sort().to_list()), beyond=None)
 
 
 def match_pieces(
-    plm: PLM, vocabulary: pl.DataFrame, dictionary: Dictionary, covered: np.ndarray, forms: bool = False
+    plm: PLM,
+    vocabulary: pl.DataFrame,
+    dictionary: Dictionary,
+    covered: np.ndarray,
+    forms: bool = False,
+    how: str = "piece",
 ) -> pl.DataFrame:
     """Return definitions of words that contain rows without one of their own.
 
@@ -88,27 +101,28 @@ def match_pieces(
         dictionary: where words and definitions come from.
         covered: rows that have a definition of their own.
         forms: whether words that are only forms of others ("blackberries") count too.
+        how: "piece" for words as the tokenizer cuts them, "other-cut" for words that it cuts otherwise.
 
     Returns:
         One line a row and containing word, in row order: `token_id i64, definition u32` (line of
-        `dictionary.definitions`), `weight f32` (sums to 1 a row), `how` ("piece"), `text` (the word), `pieces
+        `dictionary.definitions`), `weight f32` (sums to 1 a row), `how`, `text` (the word), `pieces
         list[i64]` (the rows that it is cut into) and `at i64` (which of them this row is).
     """
     lines = dictionary.definitions.with_row_index("line")
     lemmas = lines.filter((pl.col("sense") == 0) & pl.col("form_of").is_null())
     words = (lines.unique("word", keep="first", maintain_order=True) if forms else lemmas).select("line", text="word")
-    return _telling(plm, vocabulary, words, covered).select(
+    return _telling(plm, vocabulary, words, covered, how).select(
         "token_id",
         definition="line",
         weight=(1.0 / pl.len().over("token_id")).cast(pl.Float32),
-        how=pl.lit("piece").cast(HOW),
+        how=pl.lit(how).cast(HOW),
         text="text",
         pieces="pieces",
         at="at",
     )
 
 
-def _telling(plm: PLM, vocabulary: pl.DataFrame, words: pl.DataFrame, covered: np.ndarray) -> pl.DataFrame:
+def _telling(plm: PLM, vocabulary: pl.DataFrame, words: pl.DataFrame, covered: np.ndarray, how: str) -> pl.DataFrame:
     """Return which words tell of rows without a definition of their own, at most MAX_WORDS of each row.
 
     `words` have `line` and `text` and the dictionary's order; the other arguments are those of match_pieces. One line a
@@ -116,8 +130,10 @@ def _telling(plm: PLM, vocabulary: pl.DataFrame, words: pl.DataFrame, covered: n
     """
     words = words.filter(pl.col("text").str.contains(r"\p{L}"))
     words = words.with_columns(several=~pl.col("text").str.contains(r"^\w+$"))
-    cut = words.with_columns(pieces=_pieces(plain_tokenizer(plm.tokenizer), words["text"]))
     rows = vocabulary.select("token_id", open=(pl.col("group") != "none") & ~pl.col("token_id").is_in(covered.tolist()))
+    if how == OTHER_CUT:
+        return cut_otherwise(plm, vocabulary, words, rows.filter("open")["token_id"].to_numpy(), MAX_WORDS)
+    cut = words.with_columns(pieces=_pieces(plain_tokenizer(plm.tokenizer), words["text"]))
     number, most = pl.col("pieces").list.len(), pl.when("several").then(MAX_PIECES_OF_SEVERAL).otherwise(MAX_PIECES)
     return (
         cut.filter(number.is_between(2, most))
@@ -152,7 +168,7 @@ def cuts_of(senses: pl.DataFrame) -> list[Cut | None] | None:
 
 def parts_of(senses: pl.DataFrame, ids: np.ndarray) -> list[np.ndarray]:
     """Return which tokens have definitions of their own, and which only those of words that contain them."""
-    pieces = np.isin(ids, senses.filter(pl.col("how") == "piece")["token_id"].to_numpy())
+    pieces = np.isin(ids, senses.filter(pl.col("how").cast(pl.String).is_in(PIECES))["token_id"].to_numpy())
     return [~pieces, pieces]
 
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import psutil
 
-from defemb_core.cache import write_text
+from defemb_core.cache import is_temporary, write_text
 from defemb_core.errors import DefembError, RunError
 from defemb_core.history import remember
 
@@ -239,7 +239,8 @@ def _claim(folder: Path, shares: dict[str, float], resume: bool, again: bool) ->
 def refuse_foreign(folder: Path) -> bool:
     """Return whether the folder holds a run, False if it is as good as empty; raise RunError for anything else."""
     found = {path.name for path in folder.iterdir()}
-    others = sorted(found - {LOG, LOCK, COMMAND})
+    # What another process is writing at this moment is under another name until it is whole.
+    others = sorted(name for name in found - {LOG, LOCK, COMMAND} if not is_temporary(name))
     if others and STATUS not in found:
         raise RunError(f"{str(folder)!r} exists and is no run ({others[0]!r} lies there); name a new folder")
     return STATUS in found

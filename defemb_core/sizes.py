@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from defemb_core.definitions import PIECES
 from defemb_core.evaluation.held_out import SHARE
 from defemb_core.families import OUTPUT_NAMES, TABLE_NAMES, is_input_table
 from defemb_core.features import definition_texts, with_relations
@@ -144,7 +145,7 @@ def prompt_load(plm: PLM, vocabulary: pl.DataFrame, senses: pl.DataFrame, settin
     rare_counts = settings.rare_weight if settings.rare_weight is not None else settings.method != "trained"
     counted = 1.0 if rare_counts else float((vocabulary["group"] != "rare").to_numpy()[ids].mean())
     learned = round(senses.height * counted * (1 - SHARE) * (1 - VALIDATION))
-    maps = 2 if (senses["how"] == "piece").any() else 1
+    maps = 2 if senses["how"].cast(pl.String).is_in(PIECES).any() else 1
     return PromptLoad(senses["token_id"].n_unique(), senses.height, different, lengths, max(1, learned), maps)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from defemb_core.definitionemb import RidgeMap, RidgeProblem
+from defemb_core.definitions import PIECES
 from defemb_core.dictionaries.glossary_entry import checked_cells
 from defemb_core.errors import DictionaryError, SettingsError
 from defemb_core.evaluation.held_out import word_families
@@ -116,7 +117,7 @@ def fit_trials(comparison: Comparison, definitions: pl.DataFrame | None) -> Tria
     covered = np.unique(run.definitions["token_id"].to_numpy())
     own = parts_of(run.definitions, covered)[0]
     words = word_families(run.definitions, vocabulary, covered)[own]
-    senses = run.definitions.filter(pl.col("how") != "piece")
+    senses = run.definitions.filter(~pl.col("how").cast(pl.String).is_in(PIECES))
     ids, starts = np.unique(senses["token_id"].to_numpy(), return_index=True)
     bags, weight = _bags(plm, senses, settings.relations)
     blocks, mention, mentions = [combined(bags, senses, starts)], np.full(plm.rows, -1, np.int32), None

@@ -1,6 +1,7 @@
 import polars as pl
 import streamlit as st
 
+from defemb_core.definitions import PIECES
 from pages.shared import state, tables
 from pages.shared.coverage import show_coverage
 from pages.shared.dictionary_choice import choose_dictionary
@@ -33,7 +34,7 @@ for sense in found.iter_rows(named=True):
     with st.container(border=True):
         st.markdown(f"**{as_text(sense['word'])}** · {as_text(sense['pos'] or 'no part of speech')} · "
                     f"weight {sense['weight']:.2f} · found {sense['how']}"
-                    + (f" of {as_text(sense['token'])}" if sense["how"] == "piece" else ""))  # fmt: skip
+                    + (f" of {as_text(sense['token'])}" if sense["how"] in PIECES else ""))  # fmt: skip
         st.text(sense["gloss"])
         if sense["related"]:
             st.caption(as_text(sense["related"]))

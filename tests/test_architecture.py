@@ -13,7 +13,8 @@ ROOT = Path(defemb_core.__file__).parent
 ORDER = [
     "errors", "version", "process_setup", "progress", "history", "cache", "text", "described", "latex", "weights",
     "hub", "families", "plm_files", "plm", "vocabulary", "frequency",
-    "dictionaries", "definitions", "prompts", "pieces", "devices", "states", "features_files", "features", "mentions",
+    "dictionaries", "definitions", "prompts", "other_cuts", "pieces", "devices", "states", "features_files",
+    "features", "mentions",
     "definitionemb", "evaluation", "mixture", "presets", "student", "training_files", "training_loop", "training",
     "trained",
     "spectrum", "isotropy", "undertrained", "all_pairs", "neighbour_search", "neighbours", "queries", "cosines",

@@ -121,7 +121,7 @@ def test_the_load_counts_word_pieces(method, tiny_plm, tiny_vocabulary, tiny_dic
     texts = make_prompts(glosses, senses, tiny_vocabulary, tiny_plm.mask_token)
     prompts = tokenize_prompts(tiny_plm, texts, cuts_of(senses))
     without = prompt_load(
-        tiny_plm, tiny_vocabulary, senses.filter(pl.col("how") != "piece").drop("pieces", "at"), settings
+        tiny_plm, tiny_vocabulary, senses.filter(pl.col("pieces").is_null()).drop("pieces", "at"), settings
     )
     assert (load.covered, load.lines) == (senses["token_id"].n_unique(), senses.height)
     assert load.lines > without.lines + 20

@@ -291,13 +291,16 @@ def test_word_pieces_are_counted_when_asked_for(visit, comparison, world):
     plm, vocabulary = comparison.plm, comparison.vocabulary
     dictionary = load_dictionary("wordnet", vocabulary)
     told = matched_senses(plm, vocabulary, dictionary, Settings(pieces=True))
-    pieces = told.filter(pl.col("how") == "piece")
+    pieces, cut_otherwise = (told.filter(how=how) for how in ("piece", "other-cut"))
     assert pieces["token_id"].n_unique() > 5
+    assert cut_otherwise.height
     app = clean(visit("definitions", **{"with-pieces": True}, word=pieces["text"][0]))
     part, covered = vocabulary.filter(pl.col("group") != "none").height, told["token_id"].n_unique()
-    assert covered == DEFINED + pieces["token_id"].n_unique()
+    assert covered == DEFINED + pieces["token_id"].n_unique() + cut_otherwise["token_id"].n_unique()
     assert {f"{covered:,}", f"{part - covered:,}"} <= set(metrics(app))
-    assert f"piece {(covered - DEFINED) / part:.1%}" in chart_titled(app, "By way of matching")
+    by_how = chart_titled(app, "By way of matching")
+    for how, found in (("piece", pieces), ("other-cut", cut_otherwise)):
+        assert f"{how} {found['token_id'].n_unique() / part:.1%}" in by_how
     (missing,) = tables_with(app, "token_id", "text")
     assert not set(missing["token_id"]) & set(told["token_id"])
     app.toggle(key="with-pieces").set_value(False).run()

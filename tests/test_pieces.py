@@ -192,6 +192,7 @@ def test_prompts_show_the_pieces_before_and_mask_those_after(tiny_plm):
 @pytest.fixture(scope="module")
 def rebuild(tiny_plm, tiny_vocabulary, tiny_dictionary):
     def run(method, pieces=True, **settings):
+        settings = {"without": "other-cut"} | settings
         settings = Settings(method, preset="quick", folds=3, pieces=pieces, **settings)
         return reconstruct(tiny_plm, tiny_vocabulary, tiny_dictionary, settings)
 
@@ -226,7 +227,7 @@ def test_too_few_pieces_for_the_folds_are_refused_before_the_work(
     rows = len(set(ids) - set(whole.tolist()))
     assert 1 <= rows < 5
     monkeypatch.setattr(methods, "bag_of_embeddings", lambda *given: pytest.fail("work was begun"))
-    settings = Settings(method, pieces=True, rare_weight=1.0)
+    settings = Settings(method, pieces=True, rare_weight=1.0, without="other-cut")
     with pytest.raises(SettingsError, match=f"of {rows} rows of word pieces . are left .* --no-pieces"):
         reconstruct(tiny_plm, tiny_vocabulary, dictionary, settings)
 
@@ -322,7 +323,8 @@ def test_words_that_no_row_is_are_read_when_they_tell_of_pieces(place, tiny_plm,
     assert "dogman" not in dictionary.definitions["word"]
     assert sorted(dictionary.beyond.words()) == sorted([*WORDS, "dogman", "zzdog", "catman"])
     own, told = (
-        matched_senses(tiny_plm, tiny_vocabulary, dictionary, Settings(pieces=pieces)) for pieces in (False, True)
+        matched_senses(tiny_plm, tiny_vocabulary, dictionary, Settings(pieces=pieces, without="other-cut"))
+        for pieces in (False, True)
     )
     assert set(own["how"].cast(pl.String)) == {"exact"}
     pieces = told.filter(pl.col("how") == "piece")

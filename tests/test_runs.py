@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from defemb_core import runs
+from defemb_core.cache import temporary_neighbour
 from defemb_core.errors import RunError, SettingsError
 from defemb_core.processes import cancel_run, start_run
 from defemb_core.runs import (
@@ -197,6 +198,22 @@ def test_a_folder_that_holds_something_else_stays_as_it_is(tmp_path, resume):
     with pytest.raises(RunError, match="is no run"):
         start_run(["runs"], tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_what_another_process_is_just_writing_makes_a_folder_no_other_thing(tmp_path):
+    """Ten sessions that ask for the same evaluation at once look into its folder while the first writes its status."""
+    for name in ("status.json", "command.json"):
+        temporary_neighbour(tmp_path / name).write_text("{")
+    with working_in(tmp_path, SHARES):
+        pass
+    assert read_status(tmp_path).state == "complete"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / ".thesis.tmp").write_text("years of work")
+    with (
+        pytest.raises(RunError, match=r"is no run \('.thesis.tmp' lies there\)"),
+        working_in(tmp_path / "other", SHARES),
+    ):
+        pytest.fail("it took the folder")
 
 
 def test_files_named_like_ours_are_not_emptied(tmp_path):

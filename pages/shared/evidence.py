@@ -81,7 +81,8 @@ def _held_out_by(evidence: dict) -> pl.DataFrame:
         for value, found in figures.items()
     }
     if "held_out_pieces" in evidence:
-        parts["found piece"] = evidence["held_out_pieces"]
+        pieces = evidence.get("held_out_pieces_by", {}).get("how", {"piece": evidence["held_out_pieces"]})
+        parts |= {f"found {how}": found for how, found in pieces.items()}
     return pl.DataFrame(
         {
             "definitions": [name.replace("how ", "found ") for name in parts],

@@ -22,6 +22,7 @@ FOUND = {
     "unicode": "the character's name",
     "glossary": "from a glossary",
     "piece": "of a word that contains it",
+    "other-cut": "of a word whose text contains it",
 }
 PROMPT = "What a PLM reads to fill the masked place with meaning; the token's own word is hidden."
 
