@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EVALUATIONS = 10
 # Validation examples that are read at each of them, at most: 3 % of the time of preset default, 11 % of quick.
 JUDGED = 400
-RELEASE_EVERY = 16  # updates; more often costs time, more seldom memory
+RELEASE_EVERY = 4  # updates; more often costs time, more seldom memory (benchmarks/RESULTS.md)
 # Seconds between two checkpoints at least; and how many times as long as the last one took to write, so that those of a
 # large PLM, which take minutes, cost no more than a twentieth of the time.
 CHECKPOINT_EVERY, CHECKPOINT_TIMES = 60.0, 20
