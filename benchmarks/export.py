@@ -5,9 +5,9 @@ free disk) with `--rows 256000 --width 2304 --formats safetensors,npy`. Each for
 that holds one table, random numbers; original and rebuilt are the same, so that the peak is that of the table and of
 what the export adds.
 
-The copy is made as the export is: under a new name beside the earlier one, which it then replaces. A copy over the
-earlier one would get the memory that this has just given back, where a new file has to find its own: on a virtual
-machine that alone can take longer than all the rest.
+The copy is made as the export is: under a new name beside the earlier one, which it then replaces. Each begins with
+nothing left to be written and with free memory for the whole file at hand: a virtual machine gives memory that is not
+used back to its host, and getting it again can take longer than all the rest.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import multiprocessing
 import os
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,7 +39,8 @@ from defemb_core.vocabulary import read_vocabulary
 MB = 1e6
 BINARY = ("safetensors", "npy")  # the formats that a target is set for
 TARGET_SPEED, TARGET_MEMORY = 0.6, 1.5
-PAUSE = 5.0  # seconds; what is free for longer than about two is given back
+# What a process does that has memory for so many bytes, more than the file's, written to and freed.
+TOUCH, MORE = "import sys; bytearray(b'1') * int(sys.argv[1])", 1.5
 
 
 @dataclass(frozen=True)
@@ -82,21 +84,20 @@ def measure(to: str, rows: int, width: int, repeats: int, folder: str) -> Measur
             lambda: copy_file(out, copy, settle=True),
             lambda: copy_file(out, copy),
         )
-        seconds.append(tuple(map(_alike, works)))
+        seconds.append(tuple(_alike(work, plm.matrix.nbytes) for work in works))
     spent, settled, quick = (statistics.median(column) for column in zip(*seconds, strict=True))
     size = sum(file.stat().st_size for file in files_of(out))
     return Measured(spent, settled, quick, size, rows * width * 4 / MB, peak_memory_mb())
 
 
-def _alike(work: Callable[[], object]) -> float:
-    """Return the seconds of some work that begins as all others do.
+def _alike(work: Callable[[], object], size: int) -> float:
+    """Return the seconds of some work on `size` bytes that begins as all others do.
 
-    Nothing waits to be written, else it would pay for the work before. And it comes after a pause: a virtual machine
-    gives memory that is not used back to its host, and getting it again takes longer than the copy. What comes right
-    after another file was removed has that file's memory at hand; after a pause nothing has.
+    Nothing waits to be written, else it would pay for the work before; and another process has just freed memory for
+    the whole file, else what comes right after another file was removed would have that one's, and others none.
     """
     os.sync()
-    time.sleep(PAUSE)
+    subprocess.run([sys.executable, "-c", TOUCH, str(int(size * MORE))], check=True)
     return timed(work)[0]
 
 
