@@ -15,6 +15,7 @@ NAMES = {
     "export": "speed and memory of exporting a large table, against a copy of the file",
     "dynamics": "a fine-tuning recorded: its cost and size, and who moved (--data FOLDER of GLUE; half an hour)",
     "app": "server start to first page against `streamlit hello`, and from page to page (needs Chromium)",
+    "clicks": "how long the server works on a click or a setting, page by page",
     "sessions": "ten browser sessions at once: errors, the server's memory (needs Chromium)",
     "maps": "linked maps of 30,522 and 250,000 rows against Plotly: opening, hover, lasso (needs Chromium)",
 }

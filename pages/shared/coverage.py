@@ -20,7 +20,8 @@ FOUND = """How rows were found; where a row has several definitions, by the firs
   apostrophe, or with blanks for hyphens.
 - **lemma**: as a form of the word, "dogs" of "dog".
 - **numeral**, **unicode**, **glossary**: made from a number, by a character's name, as you wrote it.
-- **piece**: by the definitions of words that contain it.
+- **piece**: by the definitions of words that contain it; **other-cut**: by those of words whose text contains it, which
+  the tokenizer cuts otherwise.
 """
 
 
