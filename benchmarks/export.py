@@ -77,15 +77,16 @@ def measure(to: str, rows: int, width: int, repeats: int, folder: str) -> Measur
     plm, made = large_table(rows, width)
     out, copy = Path(folder) / f"table{FORMATS[to].suffix}", Path(folder) / "copy"
     export(made, plm, to, out)  # what is imported at first use is no part of the speed
-    seconds: list[tuple[float, ...]] = []
-    for _ in range(repeats):
-        works = (
-            lambda: export(made, plm, to, out, force=True),
-            lambda: copy_file(out, copy, settle=True),
-            lambda: copy_file(out, copy),
-        )
-        seconds.append(tuple(_alike(work, plm.matrix.nbytes) for work in works))
-    spent, settled, quick = (statistics.median(column) for column in zip(*seconds, strict=True))
+    works = (
+        lambda: export(made, plm, to, out, force=True),
+        lambda: copy_file(out, copy, settle=True),
+        lambda: copy_file(out, copy),
+    )
+    seconds: list[list[float]] = [[], [], []]
+    for turn in range(repeats):
+        for which in (np.arange(3) + turn) % 3:  # so that each comes after each
+            seconds[which].append(_alike(works[which], plm.matrix.nbytes))
+    spent, settled, quick = map(statistics.median, seconds)
     size = sum(file.stat().st_size for file in files_of(out))
     return Measured(spent, settled, quick, size, rows * width * 4 / MB, peak_memory_mb())
 
