@@ -9,7 +9,7 @@ is chance: this is the weakest evidence there is.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from defemb_core.plm import PLM
 
 _PARTS = re.compile(r"\w+|[^\w\s]")
+# Whether a piece is all of a word, begins it, or goes on with it.
+_IS_ALL = pl.col("part") == pl.col("piece")
+_BEGINS = pl.col("part").str.starts_with(pl.col("piece")) & ~_IS_ALL
+_GOES_ON = pl.col("part").str.slice(1).str.contains(pl.col("piece"), literal=True)
 _Rows = dict[str, int]
 
 
@@ -50,7 +54,7 @@ def cut_otherwise(
         .explode("piece")
         .drop_nulls("piece")
         .join(rows.select("token_id", "starts_word", piece="text"), on="piece")
-        .filter(pl.when("starts_word").then(_begins).otherwise(_goes_on | _is_all))
+        .filter(pl.when("starts_word").then(_BEGINS).otherwise(_GOES_ON | _IS_ALL))
         .sort("token_id", "several", pl.col("text").str.len_chars(), "line")
         .unique(["token_id", "text"], keep="first", maintain_order=True)
     )
@@ -60,11 +64,6 @@ def cut_otherwise(
     pieces = pl.Series("pieces", [cut and cut[0] for cut in cuts], dtype=pl.List(pl.Int64))
     at = pl.Series("at", [cut and cut[1] for cut in cuts], dtype=pl.Int64)
     return first.with_columns(pieces, at).drop_nulls("pieces").select(*words.columns, "pieces", "at", "token_id")
-
-
-_is_all = pl.col("part") == pl.col("piece")
-_begins = pl.col("part").str.starts_with(pl.col("piece")) & ~_is_all
-_goes_on = pl.col("part").str.slice(1).str.contains(pl.col("piece"), literal=True)
 
 
 def _spelled(tokenizer: Tokenizer, words: pl.Series) -> pl.Series:
@@ -80,17 +79,17 @@ def _rows_of(vocabulary: pl.DataFrame, starts_word: bool) -> _Rows:
     return dict(chosen.reverse().select("text", "token_id").iter_rows())
 
 
-def _cut(line: dict[str, object], starts: _Rows, inside: _Rows) -> tuple[list[int], int] | None:
+def _cut(line: dict[str, Any], starts: _Rows, inside: _Rows) -> tuple[list[int], int] | None:
     """Return the rows of a word of which a given one is a piece, and where it stands; None where some have no row."""
-    part, piece, row = str(line["part"]), str(line["piece"]), line["token_id"]
+    part, piece = line["part"], line["piece"]
     pieces: list[int] = []
     at = None
-    for word in _PARTS.findall(str(line["spelled"])):
+    for word in _PARTS.findall(line["spelled"]):
         if at is None and word == part:
             place = 0 if line["starts_word"] or part == piece else part.index(piece, 1)
             before = _longest(part[:place], starts, inside)
             after = _longest(part[place + len(piece) :], inside, inside)
-            own = None if before is None or after is None else [*before, int(str(row)), *after]
+            own = None if before is None or after is None else [*before, line["token_id"], *after]
             at = len(pieces) + len(before or ())
         else:
             own = _longest(word, starts, inside)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import polars as pl
@@ -76,6 +77,7 @@ def read_vocabulary(tokenizer: Tokenizer, rows: int, special_ids: Collection[int
     return _frame(tokens, readings, sorted(special_ids), sorted(flagged))
 
 
+@lru_cache(maxsize=4)  # to read a tokenizer's description takes 20 ms, and every page asks several times
 def tokenizer_kind(tokenizer: Tokenizer) -> TokenizerKind:
     """Name the convention by which a tokenizer writes its tokens.
 

@@ -7,14 +7,12 @@ of its elements, and one changed row would mostly go unseen.
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import polars as pl
 import streamlit as st
-from tokenizers import Tokenizer
 
 from defemb_core.analysis import Analysis, known_neighbours, read_analysis
 from defemb_core.changes import token_changes
@@ -87,18 +85,12 @@ def frequency_choice(plm: PLM) -> tuple[Source, Groups]:
     """Return the frequency source and groups chosen on the Model page; until then the source that suits the PLM."""
     low, high = st.session_state.get("cuts", (30, 80))
     groups = Groups(low / 100, (high - low) / 100, (100 - high) / 100)
-    return st.session_state.get(frequency_key(plm)) or _suiting_source(plm.tokenizer), groups
+    return st.session_state.get(frequency_key(plm)) or default_source(tokenizer_kind(plm.tokenizer)), groups
 
 
 def frequency_key(plm: PLM) -> str:
     """Return where the session keeps the choice of a source: one for all PLMs that the same source suits."""
-    return f"frequency-{_suiting_source(plm.tokenizer)}"
-
-
-@lru_cache(maxsize=4)
-def _suiting_source(tokenizer: Tokenizer) -> Source:
-    """Return the source that suits a tokenizer; to ask it takes 20 ms, and every page asks several times."""
-    return default_source(tokenizer_kind(tokenizer))
+    return f"frequency-{default_source(tokenizer_kind(plm.tokenizer))}"
 
 
 def frequency_in_words(plm: PLM) -> str:
